@@ -1,0 +1,221 @@
+"""`embedcli index`: build an index and look at it."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from embedcli.cli import options
+
+index_app = typer.Typer(
+    no_args_is_help=True, help="Build an index file and show its state.", rich_markup_mode=None
+)
+
+
+@index_app.command()
+def build(
+    paths: options.Paths = None,
+    index: options.IndexOption = None,
+    chunking: Annotated[
+        str | None,
+        typer.Option(
+            "--chunking",
+            metavar="HOW",
+            help="none, lines, paragraphs or tokens. Default: paragraphs for text files, none for JSONL and CSV.",
+        ),
+    ] = None,
+    on_long: options.OnLong = None,
+    input_format: options.InputFormat = "auto",
+    null: options.Null = False,
+    files_from: options.FilesFrom = None,
+    field: options.Field = None,
+    column: options.ColumnOption = None,
+    no_header: options.NoHeader = False,
+    id_field: options.IdField = None,
+    include: options.Include = None,
+    exclude: options.Exclude = None,
+    hidden: options.Hidden = False,
+    no_ignore: options.NoIgnore = False,
+    max_filesize: options.MaxFilesize = None,
+    max_record_bytes: options.MaxRecord = "16M",
+    pre: options.Pre = None,
+    pre_glob: options.PreGlob = None,
+    text: options.Text = False,
+    model: options.Model = None,
+    variant: options.Variant = None,
+    device: options.Device = "auto",
+    jobs: options.Jobs = None,
+    dim: options.Dim = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option("--dtype", metavar="TYPE", help="Stored vectors: float16 (default) or float32."),
+    ] = None,
+    no_text: Annotated[
+        bool, typer.Option("--no-text", help="Keep no text in the index: smaller, hits without text.")
+    ] = False,
+    allow_shrink: Annotated[
+        bool,
+        typer.Option(
+            "--allow-shrink", help="Remove vanished files even if that is a large part of the index."
+        ),
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Also remove records that standard input no longer holds.")
+    ] = False,
+    lock_timeout: Annotated[
+        float,
+        typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="Wait this long for another writer."),
+    ] = 0.0,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    stats_json: options.StatsJson = None,
+) -> None:
+    """Build an index, or bring it up to date: only what changed is encoded.
+
+    \b
+    embedcli index build notes/                 # in notes/.embedcli/index.emb
+    embedcli index build                        # refresh the nearest index
+    embedcli index build -i docs.emb docs/ --include '*.md'
+    embedcli index build -i tickets.emb tickets.jsonl --field title --field body
+
+    Files that vanished are removed; a file that cannot be read is kept. A run that is stopped or killed
+    goes on where it was.
+    """  # noqa: D301  (\b keeps the lines apart)
+    from embedcli.cli.resolve import (
+        choice,
+        encoder_settings,
+        input_paths,
+        on_long_of,
+        open_model,
+        read_options,
+        stdin_bytes,
+    )
+    from embedcli.cli.run import Run
+    from embedcli.cli.terminal import Progress
+    from embedcli.datatypes import Chunking
+    from embedcli.errors import UsageError
+    from embedcli.index.file import stored_identity
+    from embedcli.tasks.build import BuildSettings, build_index
+    from embedcli.tasks.vectorize import Vectorizer, VectorSettings
+
+    run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
+    roots = input_paths(paths, files_from, null=null) if paths or files_from else []
+    place = _index_to_build(index, roots)
+    identity = stored_identity(place) if place.exists() else None
+    wanted_dtype = dtype or (identity.dtype if identity else "float16")
+    if wanted_dtype not in ("float16", "float32"):
+        raise UsageError(f"--dtype {wanted_dtype!r} is not known", hint="float16, float32")
+    vectorizer = Vectorizer(
+        open_model(model or (identity.model if identity else None)),
+        encoder_settings(
+            device=device, jobs=jobs, variant=variant or (identity.variant if identity else None)
+        ),
+        VectorSettings(
+            on_long=on_long_of(on_long, "pool"),
+            dim=dim or (identity.dim if identity else None),
+            normalize=True,
+        ),
+        run.counts,
+        on_notice=run.notice,
+    )
+    settings = BuildSettings(
+        paths=tuple(roots),
+        read=read_options(
+            input_format=input_format,
+            null=null and not files_from,
+            field=field,
+            column=column,
+            no_header=no_header,
+            id_field=id_field,
+            include=include,
+            exclude=exclude,
+            hidden=hidden,
+            no_ignore=no_ignore,
+            max_filesize=max_filesize,
+            max_record_bytes=max_record_bytes,
+            pre=pre,
+            pre_glob=pre_glob,
+            text=text,
+        ),
+        chunking=None if chunking is None else choice("--chunking", chunking, Chunking),
+        on_long=None if on_long is None else on_long_of(on_long, "split"),
+        dtype=wanted_dtype,
+        keep_text=not no_text,
+        may_shrink=allow_shrink,
+        prune=prune,
+        lock_timeout_seconds=lock_timeout,
+    )
+    try:
+        with Progress("files", enabled=not quiet) as progress:
+            report = build_index(
+                place,
+                settings,
+                vectorizer,
+                run.counts,
+                run.on_problem,
+                stdin=stdin_bytes(),
+                on_progress=progress.update,
+            )
+    finally:
+        vectorizer.close()
+    if not quiet:
+        print(
+            f"{place}: {report.added} files added, {report.changed} changed, {report.unchanged} unchanged, "
+            f"{report.removed} removed, {report.skipped} left out; "
+            f"{run.counts.encoded} chunks encoded, {run.counts.cached} reused, {report.dropped_chunks} dropped",
+            file=sys.stderr,
+        )
+    run.finish(
+        extra={
+            "files_added": report.added,
+            "files_changed": report.changed,
+            "files_unchanged": report.unchanged,
+            "files_removed": report.removed,
+            "chunks_dropped": report.dropped_chunks,
+        }
+    )
+
+
+def _index_to_build(given: str | None, roots: list[str]) -> Path:
+    """Return the index to write: the one named, the nearest one to refresh, or one in the first root."""
+    from embedcli.datatypes import STDIN_NAME
+    from embedcli.errors import MissingIndexError, MissingPathError, UsageError
+    from embedcli.tasks.places import index_path, nearest_index, new_index_path
+
+    if given is not None:
+        return index_path(given)
+    if roots:
+        if roots[0] == STDIN_NAME:
+            raise UsageError("records from standard input need an index to go to", hint="-i FILE")
+        if not Path(roots[0]).exists():
+            raise MissingPathError(roots[0])
+        return new_index_path(roots[0])
+    found = nearest_index(Path())
+    if found is None:
+        raise MissingIndexError(
+            "no index here or in a folder above", hint="embedcli index build PATH makes one"
+        )
+    return found
+
+
+@index_app.command()
+def status(
+    index: options.IndexOption = None, as_json: options.AsJson = False, verbose: options.Verbose = False
+) -> None:
+    """Show what an index holds and how it was made; with -v also the files that were left out."""
+    import json
+
+    from embedcli.cli.resolve import index_to_read
+    from embedcli.tasks.status import index_facts
+
+    facts = index_facts(index_to_read(index))
+    left_out = facts.pop("left_out")
+    if as_json:
+        typer.echo(json.dumps(facts | ({"left_out": left_out} if verbose else {})))
+        return
+    for key, value in facts.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        typer.echo(f"{key:9} {shown}")
+    for entry in left_out if verbose else ():
+        typer.echo(f"left out  {entry['path']}: {entry['reason']}")

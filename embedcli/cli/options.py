@@ -1,0 +1,146 @@
+"""The options that several commands share, each defined once: names, help, environment variable."""
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+Paths: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PATH]...", help="Files and folders; - is standard input.", show_default=False),
+]
+InputFormat: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="auto, lines, null, whole, jsonl, csv, tsv or parquet.",
+    ),
+]
+Null: TypeAlias = Annotated[
+    bool, typer.Option("-0", "--null", help="Records are separated by NUL: --format null.")
+]
+FilesFrom: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--files-from",
+        metavar="FILE",
+        help="Read paths from FILE, a line each (NUL with -0); - is standard input.",
+    ),
+]
+Field: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field", metavar="NAME", help="JSONL field with the text; repeat to join several. Default: text."
+    ),
+]
+ColumnOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="NAME|N",
+        help="CSV column with the text, N from 1; repeat to join. Default: text.",
+    ),
+]
+NoHeader: TypeAlias = Annotated[bool, typer.Option("--no-header", help="The first CSV line is a record.")]
+IdField: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--id-field", metavar="NAME", help="Field or column with the id. Default: id, then _id."),
+]
+Include: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--include", metavar="GLOB", help="In folders, read only files that match."),
+]
+Exclude: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="GLOB", help="In folders, leave out files that match."),
+]
+Hidden: TypeAlias = Annotated[bool, typer.Option("--hidden", help="In folders, read hidden files too.")]
+NoIgnore: TypeAlias = Annotated[bool, typer.Option("--no-ignore", help="Do not honour ignore files.")]
+MaxFilesize: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--max-filesize", metavar="SIZE", help="In folders, leave out larger files: 500K, 10M."),
+]
+MaxRecord: TypeAlias = Annotated[
+    str, typer.Option("--max-record-bytes", metavar="SIZE", help="Report and pass over a larger record.")
+]
+Pre: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--pre", metavar="CMD", help="Read what CMD FILE prints instead of each FILE, as in ripgrep."
+    ),
+]
+PreGlob: TypeAlias = Annotated[
+    str | None, typer.Option("--pre-glob", metavar="GLOB", help="Use --pre only for files that match.")
+]
+Text: TypeAlias = Annotated[bool, typer.Option("-a", "--text", help="Read files with NUL bytes as text.")]
+
+Model: TypeAlias = Annotated[
+    str | None,
+    typer.Option("-m", "--model", metavar="NAME|DIR", envvar="EMBEDCLI_MODEL", help="Model name or folder."),
+]
+Variant: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--variant", metavar="NAME", help="Variant of the model. Default: what fits the device."),
+]
+Device: TypeAlias = Annotated[
+    str,
+    typer.Option("--device", metavar="DEVICE", envvar="EMBEDCLI_DEVICE", help="auto, cpu, cuda or cuda:N."),
+]
+Jobs: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "-j",
+        "--jobs",
+        min=1,
+        envvar="EMBEDCLI_JOBS",
+        help="Worker threads. Default: the CPUs of this process.",
+    ),
+]
+Prompt: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--prompt", metavar="TEXT", help="Put before each text instead of the model's prompt."),
+]
+Pooling: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--pooling", metavar="NAME", help="mean, cls, last_token or max, against the model's own."),
+]
+Dim: TypeAlias = Annotated[
+    int | None, typer.Option("--dim", min=1, help="Keep only the first numbers of each vector.")
+]
+OnLong: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--on-long", metavar="HOW", help="Text beyond the model's limit: split, pool, truncate or error."
+    ),
+]
+CacheFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--cache",
+        metavar="FILE",
+        envvar="EMBEDCLI_CACHE",
+        help="Vector cache: a file, or off. Default: the user's cache, for files named on the command line.",
+        show_default=False,
+    ),
+]
+NoCache: TypeAlias = Annotated[bool, typer.Option("--no-cache", help="Do not use a vector cache.")]
+
+IndexOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "-i",
+        "--index",
+        metavar="FILE|DIR",
+        envvar="EMBEDCLI_INDEX",
+        help="Index file, or a folder that holds one.",
+    ),
+]
+Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
+Verbose: TypeAlias = Annotated[bool, typer.Option("-v", "--verbose", help="Say more on standard error.")]
+StatsJson: TypeAlias = Annotated[
+    str | None, typer.Option("--stats-json", metavar="FILE", help="Write the run's counts as JSON.")
+]
+Color: TypeAlias = Annotated[
+    str, typer.Option("--color", metavar="WHEN", envvar="EMBEDCLI_COLOR", help="auto, always or never.")
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]

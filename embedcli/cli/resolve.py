@@ -1,0 +1,240 @@
+"""What was typed to what the tasks take: the only place where options, environment and defaults meet."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from embedcli.cli.config import user_folder
+from embedcli.cli.run import stdin_is_terminal
+from embedcli.datatypes import STDIN_NAME, Format, OnLong, Pooling, VectorDtype
+from embedcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from embedcli.encode.catalog import EncoderSettings, Model
+    from embedcli.index.cache import VectorCache
+
+_SIZE = re.compile(r"(\d+)([kmgKMG]?)")
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_CACHE_NAME = "vectors.db"
+_GRAPHS_NAME = "graphs"
+_MODELS_NAME = "models"
+
+
+def choice(option: str, value: Any, kind: Any) -> Any:
+    """Return `value` if it is one of a Literal's words.
+
+    Raises:
+        UsageError: It is not; the words are in the hint.
+    """
+    words = get_args(kind)
+    if value not in words:
+        raise UsageError(f"{option} {value!r} is not known", hint=", ".join(words))
+    return value
+
+
+def size_bytes(option: str, value: str) -> int:
+    """Return a size such as `500K` or `10M` in bytes.
+
+    Raises:
+        UsageError: It is no size.
+    """
+    match = _SIZE.fullmatch(value)
+    if match is None:
+        raise UsageError(f"{option} {value!r} is not a size", hint="for example 500K, 10M or 1G")
+    return int(match[1]) * _UNITS[match[2].lower()]
+
+
+def read_options(
+    *,
+    input_format: str | None = None,
+    null: bool = False,
+    field: list[str] | None = None,
+    column: list[str] | None = None,
+    no_header: bool = False,
+    id_field: str | None = None,
+    include: list[str] | None = None,
+    exclude: list[str] | None = None,
+    hidden: bool = False,
+    no_ignore: bool = False,
+    max_filesize: str | None = None,
+    max_record_bytes: str | None = None,
+    pre: str | None = None,
+    pre_glob: str | None = None,
+    text: bool = False,
+) -> dict[str, Any]:
+    """Return what was said about reading, by the names of `ReadSettings`; what was not said is left out.
+
+    Raises:
+        UsageError: A value is not known, or two contradict each other.
+    """
+    if null and input_format not in (None, "auto", "null"):
+        raise UsageError(f"-0 contradicts --format {input_format}")
+    if input_format is not None:
+        choice("--format", input_format, Format)
+    said: dict[str, Any] = {
+        "format": "null" if null else None if input_format == "auto" else input_format,
+        "text_fields": tuple(field or ()),
+        "columns": tuple(column or ()),
+        "header": False if no_header else None,
+        "id_field": id_field,
+        "include": tuple(include or ()),
+        "exclude": tuple(exclude or ()),
+        "hidden": hidden,
+        "respect_ignore_files": False if no_ignore else None,
+        "max_filesize_bytes": size_bytes("--max-filesize", max_filesize) if max_filesize else None,
+        "max_record_bytes": size_bytes("--max-record-bytes", max_record_bytes) if max_record_bytes else None,
+        "pre": pre,
+        "pre_glob": pre_glob,
+        "binary_as_text": text,
+    }
+    return {key: value for key, value in said.items() if value or (value is False and key in _WHEN_FALSE)}
+
+
+_WHEN_FALSE = ("header", "respect_ignore_files")
+
+
+def input_paths(paths: list[str] | None, files_from: str | None, *, null: bool) -> list[str]:
+    """Return the paths to read: those named, those in the list, or standard input.
+
+    Raises:
+        UsageError: There is nothing to read: no path, and standard input is a terminal.
+    """
+    named = list(paths or ())
+    if files_from is not None:
+        from embedcli.records.source import read_path_list
+
+        if files_from == STDIN_NAME:
+            if STDIN_NAME in named:
+                raise UsageError("--files-from - and the path - both want standard input")
+            named += read_path_list(sys.stdin.buffer, null)
+        else:
+            with Path(files_from).open("rb") as stream:
+                named += read_path_list(stream, null)
+        return named
+    if named:
+        return named
+    if stdin_is_terminal():
+        raise UsageError(
+            "nothing to read: no path, and standard input is a terminal", hint="--help shows examples"
+        )
+    return [STDIN_NAME]
+
+
+def stdin_bytes() -> BinaryIO:
+    """Return standard input as bytes; an empty one where it is closed."""
+    import io
+
+    return io.BytesIO() if sys.stdin is None else sys.stdin.buffer
+
+
+def models_folders() -> tuple[Path, ...]:
+    """Return where models are looked for before the shipped ones."""
+    given = os.environ.get("EMBEDCLI_MODELS")
+    return (Path(given),) if given else (user_folder("data") / _MODELS_NAME,)
+
+
+def graphs_folder() -> Path:
+    """Return where optimized graphs are kept."""
+    return cache_folder() / _GRAPHS_NAME
+
+
+def cache_folder() -> Path:
+    """Return the folder of derived data."""
+    given = os.environ.get("EMBEDCLI_CACHE_DIR")
+    return Path(given) if given else user_folder("cache")
+
+
+def open_model(name: str | None) -> Model:
+    """Return the model of that name, from the user's folder or the shipped ones.
+
+    Raises:
+        UnknownModelError: There is none.
+    """
+    from embedcli.encode.catalog import find_model
+
+    return find_model(name, models_folders())
+
+
+def encoder_settings(
+    *, device: str = "auto", jobs: int | None = None, variant: str | None = None, pooling: str | None = None
+) -> EncoderSettings:
+    """Return how the encoder is to be opened.
+
+    Raises:
+        UsageError: The pooling or the device is not known.
+    """
+    from embedcli.encode.catalog import EncoderSettings, check_device
+
+    check_device(device)
+    return EncoderSettings(
+        device=device,
+        jobs=jobs,
+        variant=variant,
+        pooling=None if pooling is None else choice("--pooling", pooling, Pooling),
+        cache_folder=graphs_folder(),
+    )
+
+
+def on_long_of(value: str | None, default: OnLong) -> OnLong:
+    """Return what is done with long texts."""
+    return default if value is None else choice("--on-long", value, OnLong)  # type: ignore[no-any-return]
+
+
+def vector_dtype_of(value: str) -> VectorDtype:
+    """Return the dtype of vectors that are written."""
+    return choice("--dtype", value, VectorDtype)  # type: ignore[no-any-return]
+
+
+def cache_path(given: str | None) -> Path | None:
+    """Return the cache file that is meant, None for `off`."""
+    if given == "off":
+        return None
+    return Path(given) if given else cache_folder() / _CACHE_NAME
+
+
+def index_to_read(given: str | None) -> Path:
+    """Return the index to read: the one named, or the nearest one.
+
+    Raises:
+        MissingIndexError: There is none.
+    """
+    from embedcli.errors import MissingIndexError
+    from embedcli.tasks.places import index_path, nearest_index
+
+    found = index_path(given) if given is not None else nearest_index(Path())
+    if found is None:
+        raise MissingIndexError(
+            "no index here or in a folder above",
+            hint="-i FILE names one, embedcli index build PATH makes one",
+        )
+    return found
+
+
+@contextlib.contextmanager
+def open_cache(given: str | None, *, no_cache: bool, by_default: bool) -> Iterator[VectorCache | None]:
+    """Open the vector cache for a block.
+
+    Args:
+        given: From `--cache` or EMBEDCLI_CACHE: a file, `off`, or None.
+        no_cache: From `--no-cache`.
+        by_default: Whether this run uses the user's cache without being told to.
+    """
+    path = cache_path(given)
+    if no_cache or path is None or (given is None and not by_default):
+        yield None
+        return
+    from embedcli.index.cache import VectorCache
+
+    cache = VectorCache(path)
+    try:
+        yield cache
+    finally:
+        cache.close()

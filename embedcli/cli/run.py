@@ -1,0 +1,122 @@
+"""One run of a command: what it met, what it says at the end, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from embedcli.cli.terminal import say
+from embedcli.datatypes import Counts
+
+if TYPE_CHECKING:
+    from embedcli.datatypes import Problem
+
+EXIT_OK = 0
+EXIT_NOTHING = 1
+EXIT_FAILED = 2
+EXIT_PARTIAL = 3
+EXIT_BUG = 70
+EXIT_LOCKED = 75
+
+EXIT_CODES = {
+    EXIT_OK: "done; for `search`: something found; also when the reader closed the pipe",
+    EXIT_NOTHING: "ran cleanly, but nothing found",
+    EXIT_FAILED: "could not do it: wrong usage, missing path, bad model or index, write failure",
+    EXIT_PARTIAL: "done, except for inputs that could not be read or parsed (named on stderr)",
+    EXIT_BUG: "a bug in embedcli (traceback; please report it)",
+    EXIT_LOCKED: "another run is writing to the index",
+    130: "interrupted (Ctrl-C); what was encoded is kept",
+    143: "terminated; what was encoded is kept",
+}
+"""What each exit code means; the README and the manual page are generated from here."""
+
+_NOTICES_SHOWN = 3
+
+
+class Run:
+    """Counts and problems of one run.
+
+    Attributes:
+        counts: What all stages add to.
+        quiet: Say errors only.
+        verbose: Say more.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, stats_json: str | None = None) -> None:
+        self.counts = Counts()
+        self.quiet, self.verbose = quiet, verbose
+        self._stats_json = stats_json
+        self._has_errors = False
+        self._notices: list[Problem] = []
+        self._start, self._cpu_start = time.monotonic(), time.process_time()
+
+    def on_problem(self, problem: Problem) -> None:
+        """Say an error at once; keep what a rule left out for the end."""
+        if problem.is_error:
+            self._has_errors = True
+            say(f"{problem.where}: {problem.reason}", hint=problem.hint)
+        elif self.verbose:
+            say(f"{problem.where}: {problem.reason}", hint=problem.hint)
+        else:
+            self._notices.append(problem)
+
+    def notice(self, message: str) -> None:
+        """Say something that is good to know."""
+        if not self.quiet:
+            say(message)
+
+    def finish(
+        self, code: int = EXIT_OK, *, extra: dict[str, int] | None = None, found_wins: bool = False
+    ) -> NoReturn:
+        """Say what is left to say, write the counts, and end the command.
+
+        Args:
+            code: The exit code if every input could be read.
+            extra: More counts for `--stats-json`.
+            found_wins: Whether code 0 stands although an input could not be read, as in `grep -q`.
+        """
+        if not self.quiet:
+            self._say_notices()
+        self._write_stats(extra or {})
+        if self._has_errors and not (found_wins and code == EXIT_OK):
+            code = EXIT_PARTIAL
+        raise typer.Exit(code)
+
+    def _say_notices(self) -> None:
+        shown = self._notices if len(self._notices) <= _NOTICES_SHOWN else []
+        for problem in shown:
+            say(f"{problem.where}: {problem.reason}", hint=problem.hint)
+        if not shown and self._notices:
+            reasons = sorted({problem.reason.split(":")[0] for problem in self._notices})
+            say(f"left out {len(self._notices)} files ({'; '.join(reasons)}); -v names them")
+        for count, what in (
+            (self.counts.replaced, "with bytes that are not UTF-8, replaced by U+FFFD"),
+            (self.counts.truncated, "longer than the model takes, cut to its beginning"),
+            (self.counts.pooled, "longer than the model takes, averaged over windows"),
+        ):
+            if count:
+                say(f"{count} {'text' if count == 1 else 'texts'} {what}")
+
+    def _write_stats(self, extra: dict[str, int]) -> None:
+        if self._stats_json is None:
+            return
+        from embedcli.write.target import open_output
+
+        stats = {
+            **asdict(self.counts),
+            **extra,
+            "seconds": round(time.monotonic() - self._start, 6),
+            "cpu_seconds": round(time.process_time() - self._cpu_start, 6),
+        }
+        with open_output(self._stats_json) as stream:
+            stream.write(json.dumps(stats).encode() + b"\n")
+
+
+def stdin_is_terminal() -> bool:
+    """Whether standard input is a terminal, or is closed: nothing will come from it."""
+    return sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()

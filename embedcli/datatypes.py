@@ -1,0 +1,195 @@
+"""The values that pass between stages. All are frozen but `Counts`, which only ever grows.
+
+A stage never hands on its own objects: it takes and returns what is defined here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Vector: TypeAlias = npt.NDArray[np.float32]
+    """One vector, shape (dim,), float32."""
+    Vectors: TypeAlias = npt.NDArray[np.float32]
+    """Vectors, shape (n, dim), float32."""
+
+Json: TypeAlias = Any
+"""A value as JSON has it: object, list, string, number, true, false or null."""
+
+Format = Literal["auto", "lines", "null", "whole", "jsonl", "csv", "tsv", "parquet"]
+Chunking = Literal["none", "lines", "paragraphs", "tokens"]
+OnLong = Literal["split", "pool", "truncate", "error"]
+Pooling = Literal["mean", "cls", "last_token", "max"]
+Role = Literal["query", "document"]
+VectorDtype = Literal["float32", "float16", "int8", "uint8", "binary"]
+
+STDIN_NAME = "-"
+"""How standard input is called where a path is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One unit of input.
+
+    Attributes:
+        id: Unique within its source.
+        text: What is encoded; empty or blank for a record that only keeps its place.
+        raw: The record's bytes as they were read, with their separator; empty where the source has no
+            bytes of its own for a record (Parquet).
+        fields: The record's own fields in their order, text and id fields included, vector left out.
+        path: The file as the user would name it; None for standard input.
+        line: First line in its source, from 1; for formats without lines, the record's number.
+        end_line: Last line, inclusive.
+        vector: The vector that came with the record, shape (dim,), or None.
+        vector_model: The model that the vector says it is from, or None.
+    """
+
+    id: str
+    text: str
+    raw: bytes = b""
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    path: str | None = None
+    line: int = 1
+    end_line: int = 1
+    vector: Vector | None = None
+    vector_model: str | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to encode: no vector came along and the text is only white space."""
+        return self.vector is None and (not self.text or self.text.isspace())
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Part of a record's text.
+
+    Attributes:
+        text: `record.text[start:end]`.
+        ordinal: Number within the record, from 1; the chunk's id is `record-id#ordinal`.
+        start: First character in the record's text, from 0.
+        end: One past the last character.
+        start_byte: `start`, counted in bytes of the record's text as UTF-8.
+        end_byte: `end`, likewise.
+        line: First line in the source, from 1.
+        end_line: Last line, inclusive.
+    """
+
+    text: str
+    ordinal: int
+    start: int
+    end: int
+    start_byte: int
+    end_byte: int
+    line: int
+    end_line: int
+
+
+class TokenSpan(NamedTuple):
+    """Where one token stands in a text, in characters: `text[start:end]`."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place that records are read from.
+
+    Attributes:
+        path: The file as the user would name it, relative to the working directory where it was given so;
+            None for standard input.
+        root: The path on the command line under which it was found; equal to `path` for a file named there.
+        named: Named on the command line (or in `--files-from`), not found by a walk.
+    """
+
+    path: str | None
+    root: str | None = None
+    named: bool = True
+
+    @property
+    def name(self) -> str:
+        """The source as messages call it."""
+        return STDIN_NAME if self.path is None else self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something about the input that the user must hear of.
+
+    Attributes:
+        where: `path`, `path:line`, or `-` and `-:line` for standard input.
+        reason: What is the matter, without the place.
+        is_error: The input could not be read or parsed (exit code 3); otherwise a rule left it out.
+        hint: What to type next, or an empty string.
+    """
+
+    where: str
+    reason: str
+    is_error: bool = True
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer to a query.
+
+    Attributes:
+        score: What ranks, higher is closer.
+        cosine: Cosine of query and chunk, -1 to 1.
+        id: The record's id.
+        chunk: The chunk's number in the record, from 1.
+        path: The file, relative to the working directory where that is possible; None for standard input.
+        line: First line of the chunk in its source.
+        end_line: Last line, inclusive.
+        text: The chunk's text; None where an index keeps no text.
+        fields: The record's own fields.
+    """
+
+    score: float
+    cosine: float
+    id: str
+    chunk: int
+    path: str | None
+    line: int
+    end_line: int
+    text: str | None
+    fields: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a run did, for `--stats-json` and the summary line. Every stage adds to it; none reads it.
+
+    Attributes:
+        read: Records read.
+        encoded: Texts that went through the encoder.
+        cached: Vectors taken from a cache, from an index or from the record itself instead.
+        truncated: Texts longer than the model takes that were cut.
+        pooled: Texts longer than the model takes whose windows were averaged.
+        skipped: Files and records left out, by a rule or by a problem.
+        replaced: Records with bytes that are not UTF-8, replaced.
+        written: Records, hits or chunks written.
+    """
+
+    read: int = 0
+    encoded: int = 0
+    cached: int = 0
+    truncated: int = 0
+    pooled: int = 0
+    skipped: int = 0
+    replaced: int = 0
+    written: int = 0
+
+
+if TYPE_CHECKING:
+    OnProblem: TypeAlias = Callable[[Problem], None]
+    """Called for each problem as it is met; the caller counts, prints and decides the exit code."""
+    TokenSpans: TypeAlias = Callable[[str], list[TokenSpan]]
+    """Gives the tokens of a text, in order, special tokens left out."""

@@ -1,0 +1,1 @@
+"""Texts to vectors: manifests, tokenizer, ONNX Runtime session, pooling, the encoders."""

@@ -1,0 +1,66 @@
+"""What every encoder offers, whatever it is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from embedcli.datatypes import OnLong, TokenSpan, Vectors
+    from embedcli.encode.manifest import Manifest
+
+
+class Encoded(NamedTuple):
+    """The vectors of some texts.
+
+    Attributes:
+        vectors: Shape (n, dim), float32, one row a text in the order given, not normalized.
+        token_counts: Tokens of each text, special tokens counted in; for a text that was cut, only known to
+            be more than `Manifest.max_tokens`.
+    """
+
+    vectors: Vectors
+    token_counts: list[int]
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors. The same text gives the same vector, bit for bit, in any company."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the model says of itself."""
+        ...
+
+    @property
+    def variant(self) -> str:
+        """Which of the manifest's variants is running."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """What it really runs on: `cpu` or `cuda:N`."""
+        ...
+
+    @property
+    def content_tokens(self) -> int:
+        """Tokens of text that one call takes: the model's limit less the special tokens."""
+        ...
+
+    def encode(self, texts: Sequence[str], *, on_long: OnLong = "pool") -> Encoded:
+        """Return one vector for each text.
+
+        Args:
+            texts: Texts with their prompts already in front.
+            on_long: What to make of a text over `content_tokens`: `truncate` takes its beginning; anything
+                else the token-weighted mean over windows. (`split` and `error` are the caller's to act on.)
+        """
+        ...
+
+    def token_spans(self, text: str) -> list[TokenSpan]:
+        """Return where the tokens stand in the text, special tokens left out."""
+        ...
+
+    def close(self) -> None:
+        """Stop the workers, also in the middle of a call."""
+        ...

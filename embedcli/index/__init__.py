@@ -1,0 +1,1 @@
+"""Vectors and text to and from one local file."""

@@ -1,0 +1,148 @@
+"""What an index answers: its blocks of vectors, the rows behind a hit, and its state."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from embedcli.index.checksum import row_hash
+from embedcli.index.file import Identity, damaged, read_identity, read_meta
+from embedcli.index.segments import Block, iter_blocks
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from embedcli.datatypes import Json
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk with all that is shown of it.
+
+    Attributes:
+        id: The vector's place.
+        root: The root as stored; `-` for standard input.
+        path: The file relative to its root.
+        record: The record's own id.
+        ordinal: Number within the record, from 1.
+        start: First character in the record's text.
+        text: None in an index without text.
+    """
+
+    id: int
+    root: bytes
+    path: bytes
+    record: str
+    ordinal: int
+    start: int
+    line: int
+    end_line: int
+    text: str | None
+    fields: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """What `index status` shows."""
+
+    identity: Identity
+    roots: tuple[bytes, ...]
+    sources: int
+    records: int
+    chunks: int
+    deleted: int
+    skipped: int
+    partial: int
+    commit: int
+    settings: tuple[str, ...]
+
+
+class IndexReader:
+    """Reads an open index; see `open_for_reading`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path, self._connection = path, connection
+        self.identity = read_identity(path, connection)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield all vectors, a verified segment at a time."""
+        return iter_blocks(self.path, self._connection, self.identity.dim)
+
+    def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
+        """Return the chunks of some vectors, in the order asked for.
+
+        Raises:
+            DamagedIndexError: A row is missing or is not what was written.
+        """
+        return [self._chunk(number) for number in ids]
+
+    def _chunk(self, number: int) -> StoredChunk:
+        chunk = self._checked("chunk", number)
+        record = self._checked("record", chunk[1])
+        source = self._checked("source", record[1])
+        root = self._checked("root", source[1])
+        return StoredChunk(
+            id=chunk[0],
+            root=root[1],
+            path=source[2],
+            record=record[2],
+            ordinal=chunk[2],
+            start=chunk[3],
+            line=chunk[7],
+            end_line=chunk[8],
+            text=chunk[9],
+            fields=json.loads(record[5]),
+        )
+
+    def _checked(self, table: str, number: int) -> tuple[Any, ...]:
+        """Return a row of a table, compared with its hash."""
+        row = self._connection.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchone()  # noqa: S608  (our own names)
+        if row is None:
+            raise damaged(self.path, f"row {number} of {table} is missing")
+        # The id is an alias of the row's place in all tables but `chunk`, where it is part of the content.
+        content = row[:-1] if table == "chunk" else row[1:-1]
+        if row_hash(content) != row[-1]:
+            raise damaged(self.path, f"row {number} of {table}")
+        return tuple(row)
+
+    def status(self) -> IndexStatus:
+        """Return what the index holds. One pass over the small tables."""
+
+        def count(sql: str) -> int:
+            return int(self._connection.execute(sql).fetchone()[0] or 0)
+
+        vectors = count("SELECT sum(count) FROM segment")
+        chunks = count("SELECT count(*) FROM chunk JOIN record ON record.id = record WHERE complete")
+        return IndexStatus(
+            identity=self.identity,
+            roots=self.roots(),
+            sources=count("SELECT count(*) FROM source WHERE state <> 'skipped'"),
+            records=count("SELECT count(*) FROM record WHERE complete"),
+            chunks=chunks,
+            deleted=vectors - chunks,
+            skipped=count("SELECT count(*) FROM source WHERE state = 'skipped'"),
+            partial=count("SELECT count(*) FROM source WHERE state = 'partial'"),
+            commit=int(read_meta(self.path, self._connection, "commit")),
+            settings=tuple(
+                row[0]
+                for row in self._connection.execute(
+                    "SELECT DISTINCT settings FROM source WHERE state <> 'skipped' ORDER BY settings"
+                )
+            ),
+        )
+
+    def roots(self) -> tuple[bytes, ...]:
+        """Return the stored roots that are paths, in the order they were added."""
+        return tuple(
+            row[0] for row in self._connection.execute("SELECT path FROM root WHERE id > 0 ORDER BY id")
+        )
+
+    def skipped(self) -> list[tuple[bytes, bytes, str]]:
+        """Return root, path and reason of each file that was left out, by path."""
+        return self._connection.execute(
+            "SELECT root.path, source.path, reason FROM source JOIN root ON root.id = root"
+            " WHERE state = 'skipped' ORDER BY 1, 2"
+        ).fetchall()

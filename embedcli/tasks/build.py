@@ -1,0 +1,409 @@
+"""Files into an index: only what changed is encoded, what vanished is removed, a kill loses seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from embedcli.datatypes import STDIN_NAME, Chunking, OnLong, Problem, Source
+from embedcli.errors import Interrupted, UsageError
+from embedcli.index.file import Identity, open_for_writing
+from embedcli.index.writer import FileStat, IndexWriter, fields_json
+from embedcli.records.fingerprint import file_hash, text_hash
+from embedcli.records.read import read_records
+from embedcli.records.settings import ReadSettings
+from embedcli.records.source import find_sources
+from embedcli.tasks.build_queue import BuildQueue
+from embedcli.tasks.places import root_from_stored, shown_path, store_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, BinaryIO
+
+    from embedcli.datatypes import Chunk, Counts, OnProblem, Record
+    from embedcli.tasks.vectorize import Vectorizer
+
+OVERLAP_TOKENS = 32
+"""Tokens that neighbouring windows of a long chunk share, so that a sentence on the cut is whole in one."""
+
+YOUNG_NS = 2_000_000_000
+"""A file this much younger than its last look may have changed again within the clock's grain."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """How an index is built. What is None or empty was not said: a known root keeps what it was built with.
+
+    Attributes:
+        paths: Roots, `-` for standard input; empty refreshes all roots of the index.
+        read: What was said about reading, by the names of `ReadSettings`.
+        chunking: How records become chunks; None for `paragraphs` for text files, `none` for everything
+            else.
+        on_long: What becomes of a chunk that is longer than the model takes; None for `split`.
+        dtype: What vectors are stored as: `float16` or `float32`.
+        keep_text: Whether the index keeps the chunks' text.
+        may_shrink: Switches the shrink guard off.
+        prune: Also remove records that standard input no longer holds.
+        lock_timeout_seconds: How long to wait for another writer.
+    """
+
+    paths: tuple[str, ...] = ()
+    read: Mapping[str, Any] = field(default_factory=dict)
+    chunking: Chunking | None = None
+    on_long: OnLong | None = None
+    dtype: str = "float16"
+    keep_text: bool = True
+    may_shrink: bool = False
+    prune: bool = False
+    lock_timeout_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class BuildReport:
+    """What a build did, in files and chunks."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    skipped: int = 0
+    dropped_chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """One root of this run: where it is, its id, and how its files are read."""
+
+    path: Path | None
+    id: int
+    read: ReadSettings
+    chunking: Chunking | None
+    on_long: OnLong
+
+    def settings_json(self) -> str:
+        """Return what the vectors of a file under this root depend on."""
+        keys = ("format", "text_fields", "columns", "header", "id_field", "pre", "pre_glob", "binary_as_text")
+        read = asdict(self.read)
+        chosen = {key: read[key] for key in keys if read[key] != getattr(ReadSettings(), key)}
+        return json.dumps({"chunking": self.chunking or "auto", "on_long": self.on_long, **chosen})
+
+
+def identity_of(vectorizer: Vectorizer, dtype: str) -> Identity:
+    """Return the identity of an index that holds this vectorizer's vectors."""
+    manifest = vectorizer.model.manifest
+    return Identity(
+        model=manifest.name,
+        variant=vectorizer.variant,
+        fingerprint=vectorizer.fingerprint,
+        pooling=vectorizer.pooling,
+        query_prompt=manifest.prompts.get("query", ""),
+        document_prompt=vectorizer.prompt,
+        max_tokens=manifest.max_tokens,
+        dim=vectorizer.dim,
+        dtype=dtype,
+    )
+
+
+def build_index(
+    index: Path,
+    settings: BuildSettings,
+    vectorizer: Vectorizer,
+    counts: Counts,
+    on_problem: OnProblem,
+    *,
+    stdin: BinaryIO | None = None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> BuildReport:
+    """Bring an index up to date with its files.
+
+    Args:
+        index: The index file; made if it does not exist.
+        settings: What to read and how.
+        vectorizer: Makes the chunks' vectors, at unit length.
+        counts: Added to.
+        on_problem: Told of each file that could not be read or was left out.
+        stdin: What `-` reads.
+        on_progress: Told, after each file, how many of how many are done.
+
+    Raises:
+        MissingPathError: A root does not exist; nothing was changed.
+        IndexMismatchError: The index holds vectors of another model or of other settings.
+        ShrinkError: Too much would go; what is new is kept, nothing was removed.
+        Interrupted: What was encoded is committed first.
+    """
+    identity = identity_of(vectorizer, settings.dtype)
+    with open_for_writing(index, identity, lock_timeout_seconds=settings.lock_timeout_seconds) as connection:
+        writer = IndexWriter(
+            index, connection, identity, keep_text=settings.keep_text, may_shrink=settings.may_shrink
+        )
+        build = _Build(index, settings, vectorizer, writer, counts, on_problem, stdin)
+        try:
+            build.run(connection_roots(connection), on_progress)
+        except (KeyboardInterrupt, Interrupted):
+            build.queue.write_ready()
+            raise
+        return build.report
+
+
+def connection_roots(connection: Any) -> list[bytes]:
+    """Return the stored roots that are paths."""
+    return [row[0] for row in connection.execute("SELECT path FROM root WHERE id > 0 ORDER BY id")]
+
+
+class _Build:
+    """One run of a build over an open index."""
+
+    def __init__(
+        self,
+        index: Path,
+        settings: BuildSettings,
+        vectorizer: Vectorizer,
+        writer: IndexWriter,
+        counts: Counts,
+        on_problem: OnProblem,
+        stdin: BinaryIO | None,
+    ) -> None:
+        self._index, self._settings, self._vectorizer = index, settings, vectorizer
+        self._writer, self._counts, self._stdin = writer, counts, stdin
+        self._tell = on_problem
+        self._unreadable: list[str] = []
+        self.queue = BuildQueue(writer, vectorizer, counts)
+        self.report = BuildReport()
+
+    def run(self, stored_roots: list[bytes], on_progress: Callable[[int, int], None]) -> None:
+        """Look at every file of every root of this run."""
+        paths = self._settings.paths or tuple(
+            shown_path(root_from_stored(stored, self._index)) for stored in stored_roots
+        )
+        if not paths:
+            raise UsageError(f"{self._index}: no paths to read", hint="embedcli index build PATH…")
+        work: list[tuple[_Root, Source, bytes]] = []
+        vanished: list[int] = []
+        for path in paths:
+            root = self._root(path)
+            found = [(source, self._relative(root, source)) for source in self._sources(root, path)]
+            work += [(root, source, relative) for source, relative in found]
+            if root.path is not None:
+                kept = {relative for _, relative in found}
+                vanished += [
+                    number
+                    for relative, number in self._writer.sources_under(root.id).items()
+                    if relative not in kept and not self._may_be_there(root.path, relative)
+                ]
+        for done, (root, source, relative) in enumerate(work):
+            on_progress(done, len(work))
+            self._update(root, source, relative)
+        self.queue.write()
+        on_progress(len(work), len(work))
+        # Last, so that the vectors of a file that only moved were there to be used again.
+        self.report.dropped_chunks += self._writer.drop_sources(vanished)
+        self.report.removed += len(vanished)
+        self._writer.commit()
+
+    def _root(self, path: str) -> _Root:
+        """Return a root with its settings: what is said now, then what the index keeps, then the default."""
+        where = None if path == STDIN_NAME else Path(path)
+        stored = STDIN_NAME.encode() if where is None else store_root(where, self._index)
+        options: dict[str, Any] = json.loads(self._writer.root_settings(stored))
+        options.update(self._settings.read)
+        for key in ("chunking", "on_long"):
+            if (value := getattr(self._settings, key)) is not None:
+                options[key] = value
+        number = self._writer.put_root(stored, json.dumps(options))
+        chunking = options.pop("chunking", None)
+        on_long = options.pop("on_long", "split")
+        if chunking not in (None, *get_args(Chunking)) or on_long not in get_args(OnLong):
+            raise UsageError(f"{path}: chunking {chunking!r} or on-long {on_long!r} is not known")
+        read = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+        # Text files are read whole and cut by the chunker, so that a paragraph may span lines.
+        text_as = "lines" if chunking == "lines" and "format" not in read else "whole"
+        read = {"text_as": "whole", "named_text_as": "whole", **read} if text_as == "whole" else read
+        return _Root(where, number, ReadSettings(**read), chunking, on_long)
+
+    def _sources(self, root: _Root, path: str) -> Iterator[Source]:
+        if root.path is None:
+            yield Source(None)
+            return
+        yield from find_sources([path], root.read, self._note)
+
+    def _relative(self, root: _Root, source: Source) -> bytes:
+        """Return a source's path as the index keeps it: relative to the root, empty for the root itself."""
+        if root.path is None or source.path is None:
+            return STDIN_NAME.encode()
+        relative = os.path.relpath(source.path, root.path)
+        return b"" if relative == "." else os.fsencode(relative)
+
+    def _note(self, problem: Problem) -> None:
+        """Pass a problem on, and remember what could not be read: it has not vanished."""
+        if problem.is_error:
+            self._unreadable.append(os.path.abspath(problem.where))  # noqa: PTH100  (a name, perhaps no path)
+        self._tell(problem)
+
+    def _may_be_there(self, root: Path, relative: bytes) -> bool:
+        """Whether a file that was not found lies under something that could not be read."""
+        path = os.path.abspath(root / os.fsdecode(relative))  # noqa: PTH100
+        return any(path == place or path.startswith(place + os.sep) for place in self._unreadable)
+
+    def _update(self, root: _Root, source: Source, relative: bytes) -> None:
+        """Bring one source up to date, reading no more of it than its state asks for."""
+        settings = root.settings_json()
+        stored = self._writer.source(root.id, relative)
+        stat = _stat(source)
+        if stored is None:
+            self.report.added += 1
+        same_settings = stored is not None and stored.settings == settings and stored.state != "partial"
+        if stored is not None and same_settings and _unchanged(stored.stat, stat):
+            self.report.unchanged += 1
+            self.report.skipped += stored.state == "skipped"
+            return
+        content = None
+        if stat is not None and source.path is not None:
+            try:
+                content = file_hash(Path(source.path))
+            except OSError as error:
+                self._unreadable.append(source.path)
+                self._counts.skipped += 1
+                self.report.skipped += 1
+                self._tell(Problem(source.name, f"cannot be read: {error.strerror}"))
+                return
+        if stored is not None:
+            same = same_settings and content is not None and stored.content_hash == content
+            self.report.unchanged += same
+            self.report.changed += not same
+            if same:
+                self._writer.put_source(
+                    *(root.id, relative),
+                    stat=stat,
+                    content_hash=content,
+                    state=stored.state,
+                    reason=stored.reason,
+                    settings=settings,
+                )
+                self.report.skipped += stored.state == "skipped"
+                return
+        self._read(root, source, relative, stat, content, settings)
+
+    def _read(
+        self,
+        root: _Root,
+        source: Source,
+        relative: bytes,
+        stat: FileStat | None,
+        content: bytes | None,
+        settings: str,
+    ) -> None:
+        """Read a source and queue what is new in it."""
+        earlier = self._writer.source(root.id, relative)
+        may_reuse = earlier is not None and earlier.settings == settings
+        number = self._writer.put_source(
+            root.id, relative, stat=None, content_hash=None, state="partial", settings=settings
+        )
+        gone = self._writer.record_ids(number)
+        problems: list[Problem] = []
+
+        def note(problem: Problem) -> None:
+            problems.append(problem)
+            self._note(problem)
+
+        for record in read_records(source, root.read, self._counts, note, self._stdin):
+            if record.is_blank:
+                continue
+            named = replace(record, id=_stored_id(record, source, relative))
+            stored = self._writer.stored_record(number, named.id)
+            fields, content_of_record = fields_json(named), _record_hash(named)
+            if stored is not None and may_reuse and stored.text_hash == content_of_record:
+                self._writer.move_record(number, stored, named, fields)
+                gone.discard(stored.id)
+                continue
+            self.queue.add_record(
+                number, named, fields, content_of_record, self._chunks(root, record, source), root.on_long
+            )
+        if root.path is None and not self._settings.prune:
+            # Records from standard input stay until they are replaced: only their older selves go.
+            gone = set()
+        failed = any(problem.is_error for problem in problems)
+        skipped = next((problem.reason for problem in problems if not problem.is_error), None)
+        self.report.skipped += skipped is not None
+
+        def finish() -> None:
+            if failed:
+                # What could not be read has not vanished; the next run looks again.
+                return
+            self.report.dropped_chunks += self._writer.drop_records(gone & self._writer.record_ids(number))
+            self._writer.put_source(
+                *(root.id, relative),
+                stat=stat,
+                content_hash=content,
+                state="skipped" if skipped else "indexed",
+                reason=skipped,
+                settings=settings,
+            )
+
+        self.queue.add_step(finish)
+
+    def _chunks(self, root: _Root, record: Record, source: Source) -> Iterator[Chunk]:
+        """Yield a record's chunks, none of them longer than the model takes if they are to be split."""
+        from embedcli.records.chunk import chunk_text
+
+        chunking = root.chunking
+        if chunking is None:
+            is_whole_file = record.id == source.path and record.end_line > record.line
+            chunking = "paragraphs" if is_whole_file else "none"
+        if record.vector is not None or root.on_long != "split":
+            return chunk_text(
+                record.text, chunking, line=record.line, token_spans=None, max_tokens=None, overlap_tokens=0
+            )
+        encoder = self._vectorizer.encoder
+        return chunk_text(
+            record.text,
+            chunking,
+            line=record.line,
+            token_spans=encoder.token_spans,
+            max_tokens=self._vectorizer.room_tokens,
+            overlap_tokens=OVERLAP_TOKENS,
+        )
+
+
+def _stat(source: Source) -> FileStat | None:
+    """Return what tells whether a file changed, or None for what is not a regular file."""
+    if source.path is None:
+        return None
+    seen_ns = time.time_ns()
+    with contextlib.suppress(OSError):
+        path = Path(source.path)
+        if path.is_file():
+            stat = path.stat()
+            return FileStat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, seen_ns)
+    return None
+
+
+def _unchanged(stored: FileStat | None, found: FileStat | None) -> bool:
+    """Whether a file is surely what it was, without reading it."""
+    if stored is None or found is None:
+        return False
+    is_young = max(stored.mtime_ns, stored.ctime_ns) > stored.seen_ns - YOUNG_NS
+    return not is_young and replace(stored, seen_ns=0) == replace(found, seen_ns=0)
+
+
+def _stored_id(record: Record, source: Source, relative: bytes) -> str:
+    """Return the id that an index keeps: one made of the path is made relative to the root."""
+    if source.path is None or not record.id.startswith(source.path):
+        return record.id
+    place = record.id[len(source.path) :]
+    if place not in ("", f":{record.line}"):
+        return record.id
+    return (os.fsdecode(relative) or Path(source.path).name) + place
+
+
+def _record_hash(record: Record) -> bytes:
+    """Return what tells whether a record changed: its text, and the vector that came with it."""
+    return (
+        text_hash(record.text)
+        if record.vector is None
+        else text_hash(record.text + record.vector.tobytes().hex())
+    )

@@ -1,0 +1,148 @@
+"""What a build has read and not yet written.
+
+Chunks are encoded in batches and written in segments, both across files; steps such as "this file is done"
+keep their place between them. What is written is always a whole number of records, but for a record so
+large that it is written in parts: those stay hidden until the last one is there.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from embedcli.index.schema import SEGMENT_ROWS
+from embedcli.index.writer import NewChunk
+from embedcli.records.fingerprint import text_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from embedcli.datatypes import Chunk, Counts, OnLong, Record, Vector
+    from embedcli.index.writer import IndexWriter
+    from embedcli.tasks.vectorize import Vectorizer
+
+ENCODE_CHUNKS = 128
+"""Chunks that go to the encoder together; an interrupt loses no more than these."""
+
+LARGE_RECORD_CHUNKS = 256
+"""A record with more chunks than this is written in parts of this size."""
+
+COMMIT_SECONDS = 10.0
+"""A killed build loses no more than what it did since its last commit."""
+
+
+class BuildQueue:
+    """Chunks and steps on their way into an index."""
+
+    def __init__(self, writer: IndexWriter, vectorizer: Vectorizer, counts: Counts) -> None:
+        self._writer, self._vectorizer, self._counts = writer, vectorizer, counts
+        self._waiting: list[tuple[NewChunk, Vector | None]] = []
+        self._waiting_steps: list[Callable[[], None]] = []
+        self._ready: list[tuple[NewChunk, Vector]] = []
+        self._ready_steps: list[Callable[[], None]] = []
+        self._last_commit = time.monotonic()
+
+    def add_record(
+        self,
+        source: int,
+        record: Record,
+        fields: str,
+        record_hash: bytes,
+        chunks: Iterator[Chunk],
+        on_long: OnLong,
+    ) -> None:
+        """Queue a record with its chunks; encode and write when enough has gathered.
+
+        Args:
+            source: The source's id.
+            record: Under the id that the index keeps.
+            fields: Its own fields as JSON.
+            record_hash: What tells whether it changed.
+            chunks: Its chunks; a vector that came with the record goes to each of them.
+            on_long: What becomes of a chunk that is too long, which its vector depends on.
+        """
+        number = self._writer.reserve_record()
+        carried = record.vector
+        vector = None if carried is None else self._vectorizer.carried_vector(record, carried)
+        part: list[NewChunk] = []
+        in_parts = False
+        for chunk in chunks:
+            part.append(NewChunk(number, chunk, _chunk_hash(chunk.text, on_long, vector)))
+            if len(part) == LARGE_RECORD_CHUNKS:
+                if not in_parts:
+                    self.write()
+                    self._writer.add_record(number, source, record, fields, record_hash, complete=False)
+                    in_parts = True
+                self._waiting += [(item, vector) for item in part]
+                self.write(hidden={number})
+                part = []
+        self._waiting += [(item, vector) for item in part]
+
+        if in_parts:
+            self.write(hidden={number})
+            self._waiting_steps.append(lambda: self._writer.complete_record(number))
+        else:
+            self._waiting_steps.append(
+                lambda: self._writer.add_record(number, source, record, fields, record_hash)
+            )
+        if len(self._waiting) >= ENCODE_CHUNKS:
+            self._encode()
+        if len(self._ready) >= SEGMENT_ROWS or time.monotonic() - self._last_commit > COMMIT_SECONDS:
+            self._write_ready(set())
+
+    def add_step(self, step: Callable[[], None]) -> None:
+        """Queue something to be done once everything queued before it is written."""
+        self._waiting_steps.append(step)
+
+    def write(self, hidden: Iterable[int] = ()) -> None:
+        """Encode and write all that is queued, do the steps, and commit."""
+        self._encode()
+        self._write_ready(set(hidden))
+
+    def write_ready(self) -> None:
+        """Write what is encoded already and drop the rest: what an interrupted run does."""
+        self._waiting, self._waiting_steps = [], []
+        self._write_ready(set())
+
+    def _encode(self) -> None:
+        """Give each waiting chunk its vector: its own, one that the index holds for its text, or a new one."""
+        hashes = list(dict.fromkeys(item.text_hash for item, vector in self._waiting if vector is None))
+        known = self._writer.known_vectors(hashes)
+        for start in range(0, len(self._waiting), ENCODE_CHUNKS):
+            batch = self._waiting[start : start + ENCODE_CHUNKS]
+            missing = {
+                item.text_hash: item.chunk.text
+                for item, vector in batch
+                if vector is None and item.text_hash not in known
+            }
+            vectors = self._vectorizer.text_vectors(list(missing.values()))
+            known.update(zip(missing, vectors, strict=True))
+            self._counts.cached += len(batch) - len(missing)
+        # All at once: an interrupt in between must not part a record's chunks from its step.
+        self._ready += [
+            (item, vector if vector is not None else known[item.text_hash]) for item, vector in self._waiting
+        ]
+        self._ready_steps += self._waiting_steps
+        self._waiting, self._waiting_steps = [], []
+
+    def _write_ready(self, hidden: set[int]) -> None:
+        import numpy as np
+
+        for start in range(0, len(self._ready), SEGMENT_ROWS):
+            part = self._ready[start : start + SEGMENT_ROWS]
+            self._writer.add_chunks(
+                [item for item, _ in part], np.stack([vector for _, vector in part]), hidden
+            )
+            self._counts.written += len(part)
+        steps, self._ready, self._ready_steps = self._ready_steps, [], []
+        for step in steps:
+            step()
+        self._writer.commit()
+        self._last_commit = time.monotonic()
+
+
+def _chunk_hash(text: str, on_long: OnLong, vector: Vector | None) -> bytes:
+    """Return the hash of what a chunk's vector depends on, beside the identity of the index."""
+    if vector is not None:
+        return text_hash(text + vector.tobytes().hex())
+    return text_hash(text + "\0truncate" if on_long in ("truncate", "error") else text)

@@ -1,0 +1,77 @@
+"""Records to vectors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from embedcli.datatypes import Record
+from embedcli.tasks.pipeline import batches, overlapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from embedcli.datatypes import Vectors
+    from embedcli.tasks.vectorize import Vectorizer
+
+
+class EmbeddedBatch(NamedTuple):
+    """Some records, in input order, and their vectors.
+
+    Attributes:
+        records: The records; with `--on-long split`, a long one is replaced by its parts.
+        vectors: Shape (len(records), dim), float32; zero rows for blank records.
+    """
+
+    records: list[Record]
+    vectors: Vectors
+
+
+def embed(records: Iterable[Record], vectorizer: Vectorizer) -> Iterator[EmbeddedBatch]:
+    """Yield the records batch by batch with their vectors. Memory is O(batch).
+
+    Raises:
+        TextTooLongError: A text is too long and `on_long` is `error`.
+        VectorError: A vector that came with a record does not fit.
+    """
+    if vectorizer.settings.on_long == "split":
+        records = split_long(records, vectorizer)
+    for batch, vectors in overlapped(batches(records, lambda record: record.text), vectorizer.record_vectors):
+        yield EmbeddedBatch(batch, vectors)
+
+
+def split_long(records: Iterable[Record], vectorizer: Vectorizer) -> Iterator[Record]:
+    """Yield the records, with each one that is longer than the model takes replaced by its parts.
+
+    A part has the id `record-id#n`, and in its fields `chunk` (n), `start` and `end` (characters).
+    """
+    from embedcli.records.chunk import chunk_text
+
+    for record in records:
+        if record.vector is not None or record.is_blank:
+            yield record
+            continue
+        encoder = vectorizer.encoder
+        chunks = list(
+            chunk_text(
+                record.text,
+                "none",
+                line=record.line,
+                token_spans=encoder.token_spans,
+                max_tokens=vectorizer.room_tokens,
+                overlap_tokens=0,
+            )
+        )
+        if len(chunks) < 2:
+            yield record
+            continue
+        fields = {key: value for key, value in record.fields.items() if value != record.text}
+        for chunk in chunks:
+            yield replace(
+                record,
+                id=f"{record.id}#{chunk.ordinal}",
+                text=chunk.text,
+                line=chunk.line,
+                end_line=chunk.end_line,
+                fields={**fields, "chunk": chunk.ordinal, "start": chunk.start, "end": chunk.end},
+            )

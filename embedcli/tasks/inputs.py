@@ -1,0 +1,119 @@
+"""The inputs of a run: paths and standard input as one stream of records, and the lines around a hit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from embedcli.datatypes import STDIN_NAME, Counts, Source
+from embedcli.records.read import read_records
+from embedcli.records.settings import ReadSettings
+from embedcli.records.source import find_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
+
+    from embedcli.datatypes import Chunking, Hit, OnProblem, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run reads.
+
+    Attributes:
+        paths: Files, folders, and `-` for standard input.
+        options: What was said about reading, by the names of `ReadSettings`.
+        stdin: What `-` reads.
+    """
+
+    paths: Sequence[str]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    stdin: BinaryIO | None = None
+
+    def for_search(self, chunking: Chunking | None) -> Inputs:
+        """Return the inputs as a search reads them.
+
+        Files in a folder are read whole, to be cut into paragraphs; named ones line by line, as grep does.
+        Asking for a chunking that needs whole texts reads named files whole too.
+        """
+        walked = "lines" if chunking == "lines" else "whole"
+        named = "whole" if chunking in ("paragraphs", "tokens") else "lines"
+        return replace(self, options={"text_as": walked, "named_text_as": named, **self.options})
+
+    @property
+    def settings(self) -> ReadSettings:
+        """How files are read."""
+        return ReadSettings(**self.options)
+
+    def records(
+        self,
+        counts: Counts,
+        on_problem: OnProblem,
+        on_progress: Callable[[int], None] = lambda _done: None,
+    ) -> Iterator[Record]:
+        """Yield all records, source by source in the order of the paths.
+
+        Raises:
+            MissingPathError: A path does not exist; nothing was read.
+        """
+        settings = self.settings
+        for source in find_sources(self.paths, settings, on_problem):
+            for record in read_records(source, settings, counts, on_problem, self.stdin):
+                yield record
+                on_progress(counts.read)
+
+
+@dataclass(slots=True)
+class SeenLines:
+    """The lines of standard input that went by, for showing some of them around a hit. O(input)."""
+
+    lines: dict[int, str] = field(default_factory=dict)
+
+    def keep(self, records: Iterator[Record]) -> Iterator[Record]:
+        """Pass records on and remember those of standard input."""
+        for record in records:
+            if record.path is None:
+                self.lines[record.line] = record.text
+            yield record
+
+
+def lines_around(
+    hits: Sequence[Hit], before: int, after: int, options: Mapping[str, Any], seen: SeenLines
+) -> list[list[tuple[int, str]]]:
+    """Return the numbered lines around each hit, the hit's own lines included.
+
+    A file is read again, once; one that has gone since has no lines to show.
+
+    Args:
+        hits: From a search.
+        before: Lines before a hit.
+        after: Lines after it.
+        options: How the hits' files were read.
+        seen: What was remembered of standard input.
+    """
+    wanted: dict[str, set[int]] = {}
+    for hit in hits:
+        span = range(max(1, hit.line - before), hit.end_line + after + 1)
+        wanted.setdefault(hit.path or STDIN_NAME, set()).update(span)
+    kept = {"max_record_bytes", "pre", "pre_glob", "binary_as_text"}
+    settings = ReadSettings(format="lines", **{key: value for key, value in options.items() if key in kept})
+    texts: dict[str, dict[int, str]] = {STDIN_NAME: seen.lines}
+    for path, numbers in wanted.items():
+        if path == STDIN_NAME:
+            continue
+        texts[path] = {}
+        last = max(numbers)
+        for record in read_records(Source(path, path), settings, Counts(), lambda _problem: None):
+            if record.line in numbers:
+                texts[path][record.line] = record.text
+            if record.line >= last:
+                break
+    return [
+        [
+            (number, texts[hit.path or STDIN_NAME][number])
+            for number in range(max(1, hit.line - before), hit.end_line + after + 1)
+            if number in texts[hit.path or STDIN_NAME]
+        ]
+        for hit in hits
+    ]

@@ -1,0 +1,85 @@
+"""Does a model give, on this machine, the vectors that its manifest says?"""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from embedcli.encode.catalog import open_encoder
+from embedcli.errors import DamagedModelError
+
+if TYPE_CHECKING:
+    from embedcli.encode.catalog import EncoderSettings, Model
+
+MIN_COSINE = 0.98
+"""Integer kernels differ a little between CPUs, and int8 from fp16; a wrong model, tokenizer or pooling is
+far below."""
+
+_SPEED_TEXTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTestReport:
+    """What was found.
+
+    Attributes:
+        probes: Texts that were compared.
+        cosine_min: Lowest cosine between a probe's vector and the expected one.
+        is_stable: Whether each probe got the same vector, bit for bit, alone and among the others.
+        texts_per_second: One-line texts, with all jobs.
+        passed: Whether the model can be trusted here.
+    """
+
+    variant: str
+    device: str
+    probes: int
+    cosine_min: float
+    is_stable: bool
+    texts_per_second: float
+    passed: bool
+
+
+def run_model_test(model: Model, settings: EncoderSettings) -> ModelTestReport:
+    """Encode the probe texts of a model and compare.
+
+    Raises:
+        DamagedModelError: The manifest holds no probes, or one that is no vector.
+    """
+    import numpy as np
+
+    from embedcli.vectors.normalize import normalize
+
+    probes = model.manifest.probes
+    if not probes:
+        raise DamagedModelError(f"{model.folder}: the manifest has no probe texts")
+    expected = np.stack(
+        [np.frombuffer(base64.b64decode(probe.vector), dtype="<f2").astype(np.float32) for probe in probes]
+    )
+    if expected.shape != (len(probes), model.manifest.dim):
+        raise DamagedModelError(f"{model.folder}: a probe is not a vector of {model.manifest.dim} numbers")
+    encoder = open_encoder(model, settings)
+    try:
+        prompt = model.manifest.prompts.get("document", "")
+        texts = [prompt + probe.text for probe in probes]
+        together = encoder.encode(texts).vectors
+        alone = np.concatenate([encoder.encode([text]).vectors for text in texts])
+        start = time.perf_counter()
+        encoder.encode(
+            [f"The quick brown fox jumps over {number} lazy dogs." for number in range(_SPEED_TEXTS)]
+        )
+        seconds = time.perf_counter() - start
+    finally:
+        encoder.close()
+    cosine_min = float((normalize(together) * normalize(expected)).sum(axis=1).min())
+    is_stable = bool(np.array_equal(together, alone)) or encoder.device != "cpu"
+    return ModelTestReport(
+        variant=encoder.variant,
+        device=encoder.device,
+        probes=len(probes),
+        cosine_min=cosine_min,
+        is_stable=is_stable,
+        texts_per_second=_SPEED_TEXTS / seconds,
+        passed=cosine_min >= MIN_COSINE and is_stable,
+    )

@@ -1,0 +1,60 @@
+"""Where an index lies, and how paths are kept in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+INDEX_FOLDER = ".embedcli"
+INDEX_NAME = "index.emb"
+
+
+def index_in(folder: Path) -> Path:
+    """Return where the index of a folder lies."""
+    return folder / INDEX_FOLDER / INDEX_NAME
+
+
+def index_path(given: str) -> Path:
+    """Return the index file that `-i` names: a file, or a folder that holds one."""
+    path = Path(given)
+    return index_in(path) if path.is_dir() else path
+
+
+def nearest_index(start: Path) -> Path | None:
+    """Return the index of `start` or of the nearest folder above it that has one."""
+    for folder in (start.absolute(), *start.absolute().parents):
+        if index_in(folder).is_file():
+            return index_in(folder)
+    return None
+
+
+def new_index_path(first_root: str) -> Path:
+    """Return where an index is made when none was named: in the first root, or beside it if it is a file."""
+    root = Path(first_root)
+    return index_in(root if root.is_dir() else root.parent)
+
+
+def store_root(root: Path, index: Path) -> bytes:
+    """Return a root as an index keeps it: relative if root and index lie in one tree, else absolute.
+
+    A folder that carries its index in it can then be moved as a whole.
+    """
+    home = index.absolute().parent
+    tree = home.parent if home.name == INDEX_FOLDER else home
+    absolute = Path(os.path.abspath(root))  # noqa: PTH100  (`absolute` keeps "..")
+    if absolute == tree or tree in absolute.parents:
+        return os.fsencode(os.path.relpath(absolute, home))
+    return os.fsencode(absolute)
+
+
+def root_from_stored(stored: bytes, index: Path) -> Path:
+    """Return the absolute path of a stored root."""
+    return Path(os.path.normpath(index.absolute().parent / os.fsdecode(stored)))
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as messages and results show it: relative to the working directory."""
+    try:
+        return os.path.relpath(path)
+    except ValueError:  # another drive
+        return str(path)

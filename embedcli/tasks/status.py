@@ -1,0 +1,59 @@
+"""What an index holds, as `index status` shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from embedcli.index.file import open_for_reading
+from embedcli.index.reader import IndexReader
+from embedcli.index.schema import FORMAT_VERSION
+from embedcli.tasks.places import root_from_stored, shown_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def index_facts(index: Path) -> dict[str, Any]:
+    """Return the facts about an index, in the order in which they are shown.
+
+    Raises:
+        IndexFileError: There is none, or it cannot be read.
+    """
+    with open_for_reading(index) as connection:
+        reader = IndexReader(index, connection)
+        status = reader.status()
+        left_out = [
+            {
+                "path": shown_path(root_from_stored(root, index) / os.fsdecode(path)),
+                "reason": reason,
+            }
+            for root, path, reason in reader.skipped()
+        ]
+    settings = [json.loads(text) for text in status.settings]
+    return {
+        "path": str(index),
+        "format": FORMAT_VERSION,
+        "model": f"{status.identity.model} ({status.identity.variant})",
+        "fingerprint": status.identity.fingerprint,
+        "dim": status.identity.dim,
+        "dtype": status.identity.dtype,
+        "roots": [shown_path(root_from_stored(root, index)) for root in status.roots],
+        "sources": status.sources,
+        "records": status.records,
+        "chunks": status.chunks,
+        "deleted": status.deleted,
+        "skipped": status.skipped,
+        "partial": status.partial,
+        "chunking": sorted({_chunking(entry) for entry in settings}),
+        "bytes": index.stat().st_size,
+        "commit": status.commit,
+        "left_out": left_out,
+    }
+
+
+def _chunking(settings: dict[str, Any]) -> str:
+    how = settings["chunking"]
+    shown = "paragraphs for text files, none for JSONL and CSV" if how == "auto" else how
+    return f"{shown}; {settings['on_long']} when long"

@@ -1,0 +1,243 @@
+"""Texts and records to finished vectors: carried, remembered, cached or encoded, in that order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from embedcli.errors import TextTooLongError, UsageError, VectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from embedcli.datatypes import Counts, OnLong, Pooling, Record, Role, Vector, Vectors
+    from embedcli.encode.catalog import EncoderSettings, Model
+    from embedcli.encode.encoder import Encoder
+    from embedcli.index.cache import CachedVector, VectorCache
+
+REMEMBERED_BYTES = 64 << 20
+"""Memory for vectors of texts that were met in this run: some 40,000 vectors of 384 numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSettings:
+    """What is done to a text to make its vector.
+
+    Attributes:
+        role: Which of the model's prompts goes before the text.
+        prompt: A prompt to use instead; None for the model's own.
+        on_long: What to do with a text that is longer than the model takes.
+        dim: Cut vectors to their first numbers; None keeps all.
+        normalize: Whether vectors get unit length; None for what the model says.
+    """
+
+    role: Role = "document"
+    prompt: str | None = None
+    on_long: OnLong = "pool"
+    dim: int | None = None
+    normalize: bool | None = None
+
+
+class Vectorizer:
+    """Makes vectors for one model and one set of settings.
+
+    The encoder is opened when the first text needs it: a run whose texts are all known never loads it.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        encoder_settings: EncoderSettings,
+        settings: VectorSettings,
+        counts: Counts,
+        *,
+        cache: VectorCache | None = None,
+        on_notice: Callable[[str], None] = lambda _notice: None,
+    ) -> None:
+        """Check the settings against the model's manifest.
+
+        Raises:
+            UsageError: `dim` is out of range.
+            ModelError: The variant or device cannot be had.
+        """
+        from embedcli.encode.catalog import check_device, choose_variant
+
+        self.model, self.settings, self._counts, self._cache = model, settings, counts, cache
+        self._encoder_settings, self._on_notice = encoder_settings, on_notice
+        manifest = model.manifest
+        check_device(encoder_settings.device)
+        self.variant = choose_variant(manifest, encoder_settings)
+        self.fingerprint = manifest.fingerprint(self.variant)
+        self.pooling: Pooling = encoder_settings.pooling or manifest.pooling
+        self.prompt = manifest.prompts.get(settings.role, "") if settings.prompt is None else settings.prompt
+        self.dim = settings.dim or manifest.dim
+        if not 1 <= self.dim <= manifest.dim:
+            raise UsageError(f"--dim {settings.dim}: model {manifest.name} gives 1 to {manifest.dim} numbers")
+        if self.dim not in (manifest.dim, *manifest.dims):
+            on_notice(
+                f"model {manifest.name} was not trained to be cut to {self.dim} numbers: expect worse results"
+            )
+        self.normalize = manifest.normalize if settings.normalize is None else settings.normalize
+        self._encoder: Encoder | None = None
+        self._remembered: OrderedDict[bytes, CachedVector] = OrderedDict()
+        self._remember_at_most = max(1, REMEMBERED_BYTES // (4 * manifest.dim))
+        if manifest.variants[self.variant].device != "cpu" and encoder_settings.device == "auto":
+            # `auto` may fall back to another variant, whose vectors have other keys in the cache.
+            _ = self.encoder
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, opened on first use."""
+        if self._encoder is None:
+            from embedcli.encode.catalog import open_encoder
+
+            self._encoder = open_encoder(self.model, self._encoder_settings, self._on_notice)
+            if self._encoder.variant != self.variant:
+                # Fell back from a GPU: what the cache calls this text's vector is another one now.
+                self.variant = self._encoder.variant
+                self.fingerprint = self.model.manifest.fingerprint(self.variant)
+        return self._encoder
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the encoder was needed so far."""
+        return self._encoder is not None
+
+    @cached_property
+    def room_tokens(self) -> int:
+        """How many tokens of text fit beside the special tokens and the prompt."""
+        return self.encoder.content_tokens - len(self.encoder.token_spans(self.prompt))
+
+    @property
+    def vector_model(self) -> str:
+        """What a vector says it is from: `name:variant:` and the beginning of the fingerprint."""
+        return f"{self.model.manifest.name}:{self.variant}:{self.fingerprint[:12]}"
+
+    def close(self) -> None:
+        """Stop the encoder's workers, also in the middle of a call."""
+        if self._encoder is not None:
+            self._encoder.close()
+
+    def text_vectors(self, texts: Sequence[str]) -> Vectors:
+        """Return finished vectors, shape (n, dim), float32, in the order of the texts.
+
+        Raises:
+            TextTooLongError: A text is too long and `on_long` is `error`.
+        """
+        import numpy as np
+
+        keys = [self._key(text) for text in texts]
+        known = self._known(dict.fromkeys(keys))
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if missing:
+            known.update(self._encode(missing))
+        self._counts.encoded += len(missing)
+        self._counts.cached += len(texts) - len(missing)
+        self._count_long(texts, [known[key].tokens for key in keys])
+        raw = (
+            np.stack([known[key].vector for key in keys]) if keys else np.zeros((0, self.model.manifest.dim))
+        )
+        return self._finish(raw.astype(np.float32, copy=False))
+
+    def record_vectors(self, records: Sequence[Record]) -> Vectors:
+        """Return one vector a record, shape (n, dim), float32: a zero row for a blank record.
+
+        A vector that came with a record is used instead of its text.
+
+        Raises:
+            VectorError: A record's vector has another dimension or is of another model.
+        """
+        import numpy as np
+
+        vectors = np.zeros((len(records), self.dim), dtype=np.float32)
+        to_encode = [
+            row for row, record in enumerate(records) if record.vector is None and not record.is_blank
+        ]
+        vectors[to_encode] = self.text_vectors([records[row].text for row in to_encode])
+        for row, record in enumerate(records):
+            if record.vector is not None:
+                vectors[row] = self.carried_vector(record, record.vector)
+                self._counts.cached += 1
+        return vectors
+
+    def carried_vector(self, record: Record, vector: Vector) -> Vector:
+        """Return the vector that came with a record, finished like all others.
+
+        Raises:
+            VectorError: It has another dimension or is of another model.
+        """
+        manifest = self.model.manifest
+        where = f"{record.path or '-'}:{record.line}"
+        if record.vector_model is not None and record.vector_model != self.vector_model:
+            raise VectorError(
+                f"{where}: its vector is from {record.vector_model}, this run uses {self.vector_model}",
+                hint="use the same model for both, or leave the vectors out: jq -c 'del(.vector)'",
+            )
+        if len(vector) not in (manifest.dim, self.dim):
+            raise VectorError(
+                f"{where}: its vector has {len(vector)} numbers, model {manifest.name} gives {manifest.dim}",
+                hint="--dim for vectors that were cut; --model for vectors of another model",
+            )
+        row: Vector = self._finish(vector[None, :])[0]
+        return row
+
+    def _key(self, text: str) -> bytes:
+        """Return the hash over everything that the encoder's answer for this text depends on."""
+        long = "truncate" if self.settings.on_long in ("truncate", "error") else "pool"
+        parts = (self.fingerprint, self.pooling, long, self.prompt, text)
+        return hashlib.blake2b(
+            b"\0".join(part.encode("utf-8", "surrogatepass") for part in parts), digest_size=16
+        ).digest()
+
+    def _known(self, keys: dict[bytes, None]) -> dict[bytes, CachedVector]:
+        known = {}
+        for key in keys:
+            if (entry := self._remembered.get(key)) is not None:
+                self._remembered.move_to_end(key)
+                known[key] = entry
+        if self._cache is not None and len(known) < len(keys):
+            found = self._cache.get([key for key in keys if key not in known])
+            known.update(found)
+            self._remember(found)
+        return known
+
+    def _encode(self, missing: dict[bytes, str]) -> dict[bytes, CachedVector]:
+        from embedcli.index.cache import CachedVector
+
+        encoder = self.encoder
+        on_long: OnLong = "truncate" if self.settings.on_long == "error" else self.settings.on_long
+        encoded = encoder.encode([self.prompt + text for text in missing.values()], on_long=on_long)
+        fresh = {
+            key: CachedVector(tokens, vector)
+            for key, tokens, vector in zip(missing, encoded.token_counts, encoded.vectors, strict=True)
+        }
+        self._remember(fresh)
+        if self._cache is not None:
+            self._cache.put(fresh)
+        return fresh
+
+    def _remember(self, entries: dict[bytes, CachedVector]) -> None:
+        self._remembered.update(entries)
+        while len(self._remembered) > self._remember_at_most:
+            self._remembered.popitem(last=False)
+
+    def _count_long(self, texts: Sequence[str], token_counts: Sequence[int]) -> None:
+        limit = self.model.manifest.max_tokens
+        for text, tokens in zip(texts, token_counts, strict=True):
+            if tokens <= limit:
+                continue
+            if self.settings.on_long == "error":
+                raise TextTooLongError(repr(text[:60]), found=tokens, limit=limit)
+            if self.settings.on_long == "truncate":
+                self._counts.truncated += 1
+            else:
+                self._counts.pooled += 1
+
+    def _finish(self, vectors: Vectors) -> Vectors:
+        from embedcli.vectors.normalize import normalize, truncate_dim
+
+        shorter = truncate_dim(vectors, self.dim) if vectors.shape[1] != self.dim else vectors
+        return normalize(shorter) if self.normalize else shorter

@@ -1,0 +1,130 @@
+"""`model.toml`: what is written is read back; what cannot be trusted is refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedcli.encode.catalog import find_model, iter_models, shipped_folder
+from embedcli.encode.manifest import (
+    FileEntry,
+    Manifest,
+    Probe,
+    Variant,
+    _from_table,
+    format_manifest,
+    read_manifest,
+    verify_files,
+)
+from embedcli.errors import DamagedModelError, ModelError, UnknownModelError
+
+EXAMPLE = Manifest(
+    name="tiny",
+    kind="onnx",
+    description="for tests",
+    source="here",
+    revision="1",
+    weights_sha256="0" * 64,
+    licence="Apache-2.0",
+    languages=("en",),
+    not_for="work",
+    dim=8,
+    dims=(4,),
+    max_tokens=16,
+    pooling="mean",
+    normalize=True,
+    tokenizer="tokenizer.json",
+    default_variant="int8",
+    prompts={"query": "q: ", "document": ""},
+    variants={"int8": Variant("m.onnx", "cpu", True, "by hand", {"MatMulInteger": 3}, 0.9, 0.95, 1.5, {"torch": "1"})},
+    files={"m.onnx": FileEntry("1" * 64, 5), "tokenizer.json": FileEntry("2" * 64, 6)},
+    probes=(Probe("a", "AAAA"),),
+)
+
+words = st.text(st.characters(codec="utf-8"), max_size=30)
+
+
+@given(words, words, st.dictionaries(words, words, max_size=3))
+def test_a_manifest_reads_back_as_it_was(name: str, not_for: str, prompts: dict[str, str]) -> None:
+    import tomllib
+
+    manifest = replace(EXAMPLE, name=name, not_for=not_for, prompts=prompts)
+    assert _from_table(tomllib.loads(format_manifest(manifest))) == manifest
+
+
+def write(folder: Path, manifest: Manifest) -> Path:
+    (folder / "model.toml").write_text(format_manifest(manifest), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["../m.onnx", "/etc/passwd", "a/b", "..", "", "a\\b"])
+def test_a_file_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    variants = {"int8": replace(EXAMPLE.variants["int8"], file=name)}
+    files = {**EXAMPLE.files, name: FileEntry("1" * 64, 1)}
+    with pytest.raises(DamagedModelError, match="not a plain file name"):
+        read_manifest(write(tmp_path, replace(EXAMPLE, variants=variants, files=files)))
+
+
+def test_what_is_missing_or_unknown_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DamagedModelError, match="no model.toml"):
+        read_manifest(tmp_path)
+    with pytest.raises(ModelError, match="pooling 'magic'"):
+        read_manifest(write(tmp_path, replace(EXAMPLE, pooling="magic")))
+    with pytest.raises(DamagedModelError, match="no variant named 'fp8'"):
+        read_manifest(write(tmp_path, replace(EXAMPLE, default_variant="fp8")))
+    (tmp_path / "model.toml").write_text("format = 1\nname = 'x'\n")
+    with pytest.raises(DamagedModelError, match="'kind' is missing"):
+        read_manifest(tmp_path)
+    (tmp_path / "model.toml").write_text("format = 7\n")
+    with pytest.raises(ModelError, match="manifest format 7"):
+        read_manifest(tmp_path)
+
+
+def test_changed_missing_and_linked_files_are_noticed(tmp_path: Path) -> None:
+    content = b"hello"
+    digest = hashlib.sha256(content).hexdigest()
+    manifest = replace(EXAMPLE, files={"m.onnx": FileEntry(digest, 5)})
+    path = tmp_path / "m.onnx"
+    path.write_bytes(content)
+    verify_files(tmp_path, manifest)
+    path.write_bytes(b"hellO")
+    with pytest.raises(DamagedModelError, match="sha256 is"):
+        verify_files(tmp_path, manifest)
+    path.unlink()
+    with pytest.raises(DamagedModelError, match="missing"):
+        verify_files(tmp_path, manifest)
+    (tmp_path / "real").write_bytes(content)
+    path.symlink_to("real")
+    with pytest.raises(DamagedModelError, match="not a plain file"):
+        verify_files(tmp_path, manifest)
+
+
+def test_the_fingerprint_covers_what_a_vector_depends_on() -> None:
+    base = EXAMPLE.fingerprint("int8")
+    assert replace(EXAMPLE, name="renamed", licence="MIT").fingerprint("int8") == base
+    for change in (
+        {"max_tokens": 17},
+        {"pooling": "cls"},
+        {"dim": 9},
+        {"files": {**EXAMPLE.files, "m.onnx": FileEntry("3" * 64, 5)}},
+        {"files": {**EXAMPLE.files, "tokenizer.json": FileEntry("3" * 64, 5)}},
+    ):
+        assert replace(EXAMPLE, **change).fingerprint("int8") != base, change
+
+
+def test_models_are_found_by_name_by_folder_and_in_order(tmp_path: Path) -> None:
+    folder = tmp_path / "all-MiniLM-L6-v2"
+    folder.mkdir()
+    write(folder, EXAMPLE)
+    assert find_model("all-MiniLM-L6-v2").folder.parent == shipped_folder()
+    assert find_model(None, (tmp_path,)).folder == folder, "the user's folder comes first"
+    assert find_model(str(folder)).manifest == EXAMPLE
+    assert [model.folder for model in iter_models((tmp_path,))].count(folder) == 1
+    with pytest.raises(UnknownModelError, match="no model named 'nothing'") as caught:
+        find_model("nothing")
+    assert "all-MiniLM-L6-v2" in caught.value.hint
