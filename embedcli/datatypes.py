@@ -98,6 +98,18 @@ class TokenSpan(NamedTuple):
     end: int
 
 
+class EncodedText(NamedTuple):
+    """What the encoder gave for a text.
+
+    Attributes:
+        tokens: Tokens of the text, special ones counted in; more than the model takes for a long one.
+        vector: Shape (dim,), float32, not normalized.
+    """
+
+    tokens: int
+    vector: Vector
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One place that records are read from.

@@ -28,7 +28,7 @@ unless the table above says otherwise. Problems with single records are not exce
 from __future__ import annotations
 
 
-class Interrupted(BaseException):  # noqa: N818  (no error: somebody asked for it)
+class Interrupted(BaseException):
     """The run was told to stop. Like KeyboardInterrupt it passes every handler of ordinary exceptions.
 
     Attributes:

@@ -60,11 +60,15 @@ def describe(node: Any, words: tuple[str, ...] = ()) -> Command:
         if parameter.param_type_name == "argument":
             arguments.append(parameter.metavar or parameter.name.upper())
             continue
-        names = sorted((*parameter.opts, *parameter.secondary_opts), key=lambda name: (name.startswith("--"), name))
+        names = sorted(
+            (*parameter.opts, *parameter.secondary_opts), key=lambda name: (name.startswith("--"), name)
+        )
         value = "" if parameter.is_flag else parameter.metavar or parameter.type.name.upper()
         options.append(Option(tuple(names), value, _one_line(parameter.help or "")))
     options.append(Option(("-h", "--help"), "", "Show this message and exit."))
-    children = tuple(describe(child, (*words, name)) for name, child in sorted(getattr(node, "commands", {}).items()))
+    children = tuple(
+        describe(child, (*words, name)) for name, child in sorted(getattr(node, "commands", {}).items())
+    )
     return Command(words, (node.help or "").strip(), tuple(options), tuple(arguments), children)
 
 
@@ -127,7 +131,14 @@ def index_format() -> str:
         "",
     ]
     for table in TABLES:
-        lines += [f"## {table.name}", "", f"One row is {table.row}.", "", "| column | SQL | holds |", "|---|---|---|"]
+        lines += [
+            f"## {table.name}",
+            "",
+            f"One row is {table.row}.",
+            "",
+            "| column | SQL | holds |",
+            "|---|---|---|",
+        ]
         lines += [f"| `{column.name}` | {column.type} | {column.holds} |" for column in table.columns]
         lines.append("")
     return "\n".join(lines)
@@ -137,10 +148,16 @@ def bash_completion(tree: Command) -> str:
     """The completion script for bash: static, so that TAB starts no program."""
     cases = []
     for command in tree.walk():
-        words = " ".join((*(child.words[-1] for child in command.children), *(n for o in command.options for n in o.names)))
+        words = " ".join(
+            (*(child.words[-1] for child in command.children), *(n for o in command.options for n in o.names))
+        )
         cases.append(f'    "{" ".join(command.words)}") words="{words}" ;;')
-    groups = " ".join(" ".join(command.words) for command in tree.walk() if command.children and command.words)
-    with_value = " | ".join(sorted({name for c in tree.walk() for o in c.options if o.value for name in o.names}))
+    groups = " ".join(
+        " ".join(command.words) for command in tree.walk() if command.children and command.words
+    )
+    with_value = " | ".join(
+        sorted({name for c in tree.walk() for o in c.options if o.value for name in o.names})
+    )
     return f"""# bash completion for embedcli, {GENERATED}
 _embedcli() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} path="" words="" word
@@ -235,10 +252,17 @@ def manual_page(tree: Command) -> str:
 
     def roff(text: str) -> str:
         escaped = text.replace("\\", "\\e").replace("-", "\\-")
-        return "\n".join("\\&" + line if line.startswith((".", "'")) else line for line in escaped.splitlines())
+        return "\n".join(
+            "\\&" + line if line.startswith((".", "'")) else line for line in escaped.splitlines()
+        )
 
     lines = [f'.\\" {GENERATED}', '.TH EMBEDCLI 1 "" "embedcli" "User Commands"', ".SH NAME"]
-    lines += [f"embedcli \\- {roff(_paragraphs(tree)[0][1].rstrip('.'))}", ".SH SYNOPSIS", ".B embedcli", "COMMAND [OPTIONS] ..."]
+    lines += [
+        f"embedcli \\- {roff(_paragraphs(tree)[0][1].rstrip('.'))}",
+        ".SH SYNOPSIS",
+        ".B embedcli",
+        "COMMAND [OPTIONS] ...",
+    ]
     for command in tree.walk():
         lines.append(f".SH {roff(command.name.upper())}" if command.words else ".SH DESCRIPTION")
         for verbatim, text in _paragraphs(command):

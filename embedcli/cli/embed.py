@@ -18,11 +18,20 @@ def embed(
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write here, all or nothing, instead of to standard output."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write here, all or nothing, instead of to standard output.",
+        ),
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="FORM", help="jsonl, npy, raw, base64 or csv. Default: after the name of -o, else jsonl."),
+        typer.Option(
+            "--to",
+            metavar="FORM",
+            help="jsonl, npy, raw, base64 or csv. Default: after the name of -o, else jsonl.",
+        ),
     ] = None,
     dtype: Annotated[
         str, typer.Option("--dtype", metavar="TYPE", help="float32, float16, int8, uint8 or binary.")
@@ -30,15 +39,21 @@ def embed(
     dim: options.Dim = None,
     no_text: Annotated[bool, typer.Option("--no-text", help="Leave the text out of the output.")] = False,
     csv_raw: Annotated[
-        bool, typer.Option("--csv-raw", help="Write cells that a spreadsheet would run as formulas as they are.")
+        bool,
+        typer.Option("--csv-raw", help="Write cells that a spreadsheet would run as formulas as they are."),
     ] = False,
     role: Annotated[
-        str, typer.Option("--role", metavar="ROLE", help="document or query: which of the model's prompts to use.")
+        str,
+        typer.Option(
+            "--role", metavar="ROLE", help="document or query: which of the model's prompts to use."
+        ),
     ] = "document",
     prompt: options.Prompt = None,
     normalize: Annotated[
         bool | None,
-        typer.Option("--normalize/--no-normalize", help="Give vectors unit length, or not. Default: as the model says."),
+        typer.Option(
+            "--normalize/--no-normalize", help="Give vectors unit length, or not. Default: as the model says."
+        ),
     ] = None,
     pooling: options.Pooling = None,
     on_long: options.OnLong = None,
@@ -88,23 +103,82 @@ def embed(
         open_model,
         read_options,
         stdin_bytes,
-        vector_dtype_of,
     )
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
-    from embedcli.datatypes import STDIN_NAME, Role
+    from embedcli.datatypes import STDIN_NAME, Role, VectorDtype
     from embedcli.errors import UsageError
     from embedcli.tasks.embed import embed as embed_records
     from embedcli.tasks.inputs import Inputs, strings_as_records
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
-    from embedcli.vectors.quantize import quantize
     from embedcli.write.target import open_output
-    from embedcli.write.vectors import FORMS, VectorFormat, open_vector_writer
+    from embedcli.write.vectors import VectorFormat, open_vector_writer
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     form = choice("--to", to or _BY_SUFFIX.get(Path(output or "").suffix, "jsonl"), VectorFormat)
-    wanted_dtype = vector_dtype_of(dtype)
+    wanted_dtype = choice("--dtype", dtype, VectorDtype)
     if string and (paths or files_from):
         raise UsageError("--string and paths exclude each other")
-    vectorizer = None
-    sources = [] if string else input_paths(paths, files_from, null=null)
+    said = read_options(
+        input_format=input_format,
+        null=null and not files_from,
+        field=field,
+        column=column,
+        no_header=no_header,
+        id_field=id_field,
+        include=include,
+        exclude=exclude,
+        hidden=hidden,
+        no_ignore=no_ignore,
+        max_filesize=max_filesize,
+        max_record_bytes=max_record_bytes,
+        pre=pre,
+        pre_glob=pre_glob,
+        text=text,
+    )
+    settings = VectorSettings(
+        choice("--role", role, Role), prompt, on_long_of(on_long, "pool"), dim, normalize=normalize
+    )
+    encoder = encoder_settings(device=device, jobs=jobs, variant=variant, pooling=pooling)
+    inputs = Inputs([] if string else input_paths(paths, files_from, null=null), said, stdin=stdin_bytes())
+    reads_files = any(path != STDIN_NAME for path in inputs.paths)
+    with (
+        Progress("records", enabled=not quiet) as progress,
+        open_cache(cache, no_cache=no_cache, by_default=reads_files) as store,
+    ):
+        vectorizer = Vectorizer(
+            open_model(model), encoder, settings, run.counts, cache=store, on_notice=run.notice
+        )
+        width = vectorizer.dim
+        if wanted_dtype == "binary":
+            if width % 8:
+                raise UsageError(f"--dtype binary needs a dimension that is a multiple of 8, not {width}")
+            width //= 8
+        records = (
+            strings_as_records(string, run.counts)
+            if string
+            else inputs.records(run.counts, run.on_problem, progress.update)
+        )
+        from embedcli.vectors.quantize import quantize
+
+        try:
+            with open_output(output) as stream:
+                writer = open_vector_writer(
+                    form,
+                    stream,
+                    dtype=wanted_dtype,
+                    width=width,
+                    vector_model=vectorizer.vector_model,
+                    keep_text=not no_text,
+                    text_fields=field or column or ("text",),
+                    csv_raw=csv_raw,
+                    is_table=inputs.is_table,
+                )
+                for batch, vectors in embed_records(records, vectorizer):
+                    codes, scale = quantize(vectors, wanted_dtype)
+                    writer.write(batch, codes, scale)
+                    run.counts.written += len(batch)
+                writer.close()
+        finally:
+            vectorizer.close()
+    run.finish()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING
-
-import typer
 
 from embedcli.cli.run import EXIT_BUG, EXIT_FAILED, EXIT_LOCKED, EXIT_OK
 from embedcli.cli.terminal import say
@@ -18,6 +15,9 @@ from embedcli.errors import EmbedcliError, IndexLockedError, Interrupted, Output
 
 if TYPE_CHECKING:
     from types import FrameType
+
+
+_DEBUG = "--debug"
 
 
 def main() -> None:
@@ -37,58 +37,58 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 def _run() -> int:
     """Run the command and return its exit code."""
     try:
-        result = app(standalone_mode=False)
-    except Interrupted as interrupt:
-        return 128 + interrupt.signal_number
-    except OutputClosedError:
-        return EXIT_OK
-    except EmbedcliError as error:
-        if _debug():
-            raise
-        say(str(error), hint=error.hint)
-        return EXIT_LOCKED if isinstance(error, IndexLockedError) else EXIT_FAILED
-    except SystemExit as error:
-        # Typer's own answer to a closed pipe, in the middle of a help text.
-        closed = isinstance(error.__context__, OSError) and error.__context__.errno == errno.EPIPE
-        return EXIT_OK if closed else int(error.code or 0)
-    except typer.Abort:
-        return EXIT_FAILED
-    except OSError as error:
-        if _debug():
-            raise
-        say(f"{error.filename or 'input or output'}: {error.strerror or error}")
-        return EXIT_FAILED
-    except Exception as error:  # noqa: BLE001  (the last line of defence)
-        # Wrong usage: Typer's classes for it are its own business, what they offer is not.
-        if hasattr(error, "format_message") and hasattr(error, "show"):
-            error.show()
-            return EXIT_FAILED
-        if isinstance(error, MemoryError):
-            say("out of memory", hint="fewer --jobs, or a smaller --max-record-bytes")
-            return EXIT_FAILED
-        sys.excepthook(type(error), error, error.__traceback__)
-        say("this is a bug in embedcli", hint="please report it with the lines above")
-        return EXIT_BUG
+        result = app(prog_name="embedcli", standalone_mode=False)
+    except BaseException as error:  # noqa: BLE001  (the last line of defence)
+        if _DEBUG in sys.argv[1:2] and not isinstance(error, SystemExit):
+            sys.excepthook(type(error), error, error.__traceback__)
+        return _exit_code(error)
     return result if isinstance(result, int) else EXIT_OK
 
 
-def _debug() -> bool:
-    return bool(os.environ.get("EMBEDCLI_DEBUG")) or "--debug" in sys.argv[1:2]
+def _exit_code(error: BaseException) -> int:
+    """Say what went wrong and return the exit code for it."""
+    match error:
+        case Interrupted():
+            code = 128 + error.signal_number
+        case OutputClosedError():
+            code = EXIT_OK
+        case SystemExit():
+            # Typer's own answer to a closed pipe, in the middle of a help text.
+            closed = isinstance(error.__context__, BrokenPipeError)
+            code = EXIT_OK if closed else int(error.code or 0)
+        case EmbedcliError():
+            say(str(error), hint=error.hint)
+            code = EXIT_LOCKED if isinstance(error, IndexLockedError) else EXIT_FAILED
+        case MemoryError():
+            say("out of memory", hint="fewer --jobs, or a smaller --max-record-bytes")
+            code = EXIT_FAILED
+        case OSError():
+            where = f"{error.filename}: " if error.filename else "cannot write to standard output: "
+            say(f"{where}{error.strerror or error}")
+            code = EXIT_FAILED
+        # Wrong usage: Typer's classes for it are its own business, what they offer is not.
+        case _ if hasattr(error, "format_message") and hasattr(error, "show"):
+            error.show()
+            code = EXIT_FAILED
+        case _:
+            sys.excepthook(type(error), error, error.__traceback__)
+            say("this is a bug in embedcli", hint="please report it with the lines above")
+            code = EXIT_BUG
+    return code
 
 
 def _flush(code: int) -> int:
     """Flush standard output while a failure can still become an exit code."""
     try:
-        if sys.stdout is not None:
+        if sys.stdout is not None and not sys.stdout.closed:
             sys.stdout.flush()
     except BrokenPipeError:
         _drop_stdout()
     except OSError as error:
-        say(f"cannot write to standard output: {error.strerror}")
         _drop_stdout()
+        if code != EXIT_FAILED:
+            say(f"cannot write to standard output: {error.strerror}")
         return EXIT_FAILED
-    except ValueError:  # closed
-        return code
     return code
 
 

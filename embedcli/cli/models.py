@@ -1,7 +1,7 @@
 """`embedcli models`: the encoders on this machine."""
 
 import json
-import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +23,7 @@ def list_models(as_json: options.AsJson = False) -> None:
     from embedcli.cli.resolve import models_folders
     from embedcli.encode.catalog import DEFAULT_MODEL, iter_models
     from embedcli.write.table import write_table
+    from embedcli.write.target import open_output
 
     rows = []
     for model in iter_models(models_folders()):
@@ -44,11 +45,9 @@ def list_models(as_json: options.AsJson = False) -> None:
             )
         )
     if not as_json:
-        write_table(
-            ("model", "dim", "max_tokens", "variants", "size", "licence", "languages"),
-            rows,
-            sys.stdout.buffer,
-        )
+        header = ("model", "dim", "max_tokens", "variants", "size", "licence", "languages")
+        with open_output(None) as output:
+            write_table(header, rows, output)
 
 
 @models_app.command()
@@ -146,3 +145,74 @@ def test(
         typer.echo(f"alone and among others: {'identical' if report.is_stable else 'DIFFERENT'}")
         typer.echo(f"speed: {report.texts_per_second:.0f} one-line texts a second")
     raise typer.Exit(0 if report.passed else 1)
+
+
+@models_app.command()
+def export(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Weights, tokenizer and settings as sentence-transformers keeps them."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The model folder to make or to add to.")
+    ],
+    origin: Annotated[
+        str,
+        typer.Option("--source", metavar="WHERE", help="Where the weights come from, such as owner/name."),
+    ],
+    licence: Annotated[
+        str, typer.Option("--licence", metavar="ID", help="SPDX identifier of the weights' licence.")
+    ],
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="NAME", help="int8 for CPU, fp16 for GPU, or fp32.")
+    ] = "int8",
+    name: Annotated[
+        str | None, typer.Option("--name", help="The model's name. Default: the name of DIR.")
+    ] = None,
+    revision: Annotated[str, typer.Option("--revision", metavar="ID", help="Commit of the source.")] = "",
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens", min=8, help="Tokens that one call takes. Default: what the source says."
+        ),
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option("--language", metavar="CODE", help="A language it was trained for; may be repeated."),
+    ] = None,
+    description: Annotated[
+        str, typer.Option("--description", metavar="TEXT", help="One line for lists.")
+    ] = "",
+    not_for: Annotated[
+        str, typer.Option("--not-for", metavar="TEXT", help="What it does badly, in plain words.")
+    ] = "",
+    quiet: options.Quiet = False,
+) -> None:
+    """Make a model folder from weights: export, fuse, quantize, count the operators, measure the loss.
+
+    \b
+    embedcli models export weights/ -o models/my-model --source owner/name --licence Apache-2.0
+    embedcli models export weights/ -o models/my-model --source owner/name --licence Apache-2.0 --recipe fp16
+
+    Needs the extra `export` (torch and optimum).
+    """  # noqa: D301  (\b keeps the lines apart)
+    from embedcli.cli.resolve import choice
+    from embedcli.cli.terminal import say
+    from embedcli.encode.export import ExportSettings, export_model
+    from embedcli.encode.export.settings import Recipe
+
+    settings = ExportSettings(
+        name=name or output.name,
+        source=origin,
+        licence=licence,
+        revision=revision,
+        recipe=choice("--recipe", recipe, Recipe),
+        max_tokens=max_tokens,
+        languages=tuple(language or ()),
+        description=description,
+        not_for=not_for,
+    )
+    manifest = export_model(source, output, settings, (lambda _step: None) if quiet else say)
+    typer.echo(f"{output}: {manifest.name}, {', '.join(manifest.variants)}")

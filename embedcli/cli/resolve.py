@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from embedcli.cli.config import user_folder
 from embedcli.cli.run import stdin_is_terminal
-from embedcli.datatypes import STDIN_NAME, Format, OnLong, Pooling, VectorDtype
+from embedcli.datatypes import STDIN_NAME, Format, OnLong, Pooling
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -185,12 +185,10 @@ def encoder_settings(
 
 def on_long_of(value: str | None, default: OnLong) -> OnLong:
     """Return what is done with long texts."""
-    return default if value is None else choice("--on-long", value, OnLong)  # type: ignore[no-any-return]
-
-
-def vector_dtype_of(value: str) -> VectorDtype:
-    """Return the dtype of vectors that are written."""
-    return choice("--dtype", value, VectorDtype)  # type: ignore[no-any-return]
+    if value is None:
+        return default
+    how: OnLong = choice("--on-long", value, OnLong)
+    return how
 
 
 def cache_path(given: str | None) -> Path | None:

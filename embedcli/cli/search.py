@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.cli.run import Run
-    from embedcli.datatypes import Hit
 
 
 def search(
@@ -105,11 +104,20 @@ def search(
         stdin_bytes,
     )
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
-    from embedcli.cli.terminal import Progress, wants_color
+    from embedcli.cli.terminal import Progress, terminal_width, wants_color
     from embedcli.datatypes import STDIN_NAME, Chunking
-    from embedcli.tasks.inputs import Inputs, kept_lines
+    from embedcli.tasks.inputs import Inputs, SeenLines, lines_around
     from embedcli.tasks.search import SearchSettings, search_index, search_records
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
+    from embedcli.write.hits import (
+        HitStyle,
+        write_counts,
+        write_hits_json,
+        write_hits_text,
+        write_hits_with_context,
+        write_paths,
+    )
+    from embedcli.write.target import open_output
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     use_color = wants_color(color, sys.stdout)
@@ -147,6 +155,7 @@ def search(
         ),
         stdin=stdin_bytes(),
     )
+    seen = SeenLines()
     reads_files = any(path != STDIN_NAME for path in named)
     with open_cache(cache, no_cache=no_cache, by_default=reads_files) as store:
         queries = Vectorizer(
@@ -161,18 +170,30 @@ def search(
             if place is not None:
                 hits = search_index(place, query, queries, wanted)
             else:
-                default = "pool" if how in ("none", "lines") else "split"
-                documents = queries.for_documents(on_long_of(on_long, default))
+                long = on_long_of(on_long, "pool" if how in ("none", "lines") else "split")
+                documents = queries.with_settings(VectorSettings("document", None, long, dim, normalize=True))
                 with Progress("records", enabled=not quiet) as progress:
                     records = inputs.for_search(how).records(run.counts, run.on_problem, progress.update)
                     if lines_before or lines_after:
-                        records = kept_lines(records, inputs)
+                        records = seen.keep(records)
                     hits = search_records(records, query, queries, documents, wanted, how)
         finally:
             queries.close()
     run.counts.written = len(hits)
     if not quiet:
-        _print(hits, query, inputs, as_json, files_with_hits, count, lines_before, lines_after, use_color)
+        style = HitStyle(use_color, sys.stdout.isatty(), terminal_width())
+        with open_output(None) as output:
+            if as_json:
+                write_hits_json(hits, query, output)
+            elif files_with_hits:
+                write_paths(hits, output, STDIN_NAME, b"\0" if null else b"\n")
+            elif count:
+                write_counts(hits, output, STDIN_NAME)
+            elif lines_before or lines_after:
+                around = lines_around(hits, lines_before, lines_after, inputs.options, seen)
+                write_hits_with_context(hits, around, output, style)
+            else:
+                write_hits_text(hits, output, style)
     run.finish(EXIT_OK if hits else EXIT_NOTHING, found_wins=quiet)
 
 
@@ -197,13 +218,3 @@ def _where(
     if sys.stdin is not None and not sys.stdin.closed and stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
         run.notice(f"searching the index {nearest}; the path - searches standard input")
     return [], nearest
-
-
-def _print(
-    hits: "list[Hit]",
-    query: str,
-    inputs: "Inputs",
-    seen: "SeenLines",
-    form: "_Form",
-) -> None:
-    """Write the hits to standard output in the form that was asked for."""

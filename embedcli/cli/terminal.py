@@ -52,6 +52,13 @@ def wants_color(when: str, stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def terminal_width() -> int | None:
+    """Return how many columns standard output has, or None where it is no terminal."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return os.get_terminal_size(sys.stdout.fileno()).columns or None
+
+
 class Progress:
     """A progress bar on standard error: only on a terminal, and only once a run has taken a second."""
 

@@ -43,8 +43,8 @@ def root(
 
     \b
     embedcli search 'how do I undo a commit' notes/
-    embedcli index build notes/ && embedcli search 'late refund'
-    git log --format=%s | embedcli search 'fix for a race' -n 5
+    embedcli index build notes/ && embedcli search 'late refund' -i notes/
+    git log --format=%s | embedcli search 'fix for a race' -
     embedcli embed < lines.txt > vectors.jsonl
     """  # noqa: D301  (\b keeps the lines apart)
     del version, debug

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from embedcli.datatypes import EncodedText
 from embedcli.index.checksum import row_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from embedcli.datatypes import Vector
 
 MAX_BYTES = 1 << 30
 """Size at which the entries that were not used for longest are dropped: some 600,000 vectors of 384."""
@@ -35,13 +35,6 @@ CREATE TABLE IF NOT EXISTS vector (
 );
 CREATE INDEX IF NOT EXISTS vector_used ON vector (used_day);
 """
-
-
-class CachedVector(NamedTuple):
-    """What the encoder gave for a text: its tokens, and the vector of shape (dim,), float32."""
-
-    tokens: int
-    vector: Vector
 
 
 class CacheInfo(NamedTuple):
@@ -88,9 +81,9 @@ class VectorCache:
             with contextlib.suppress(OSError):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
-    def get(self, keys: Sequence[bytes]) -> dict[bytes, CachedVector]:
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, EncodedText]:
         """Return what is known of the keys; entries that do not match their hash are left out."""
-        found: dict[bytes, CachedVector] = {}
+        found: dict[bytes, EncodedText] = {}
         stale_days: list[tuple[int, bytes]] = []
         if self._connection is None:
             return found
@@ -103,7 +96,7 @@ class VectorCache:
                     part,
                 ):
                     if row_hash((key, tokens, content)) == stored:
-                        found[key] = CachedVector(tokens, np.frombuffer(content, dtype="<f4"))
+                        found[key] = EncodedText(tokens, np.frombuffer(content, dtype="<f4"))
                         if used_day != self._today:
                             stale_days.append((self._today, key))
             if stale_days:
@@ -111,7 +104,7 @@ class VectorCache:
                     self._connection.executemany("UPDATE vector SET used_day = ? WHERE key = ?", stale_days)
         return found
 
-    def put(self, items: Mapping[bytes, CachedVector] | Iterable[tuple[bytes, CachedVector]]) -> None:
+    def put(self, items: Mapping[bytes, EncodedText] | Iterable[tuple[bytes, EncodedText]]) -> None:
         """Add vectors; one that cannot be written is not kept."""
         if self._connection is None:
             return

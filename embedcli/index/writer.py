@@ -207,6 +207,15 @@ class IndexWriter:
             row[0] for row in self._connection.execute("SELECT id FROM record WHERE source = ?", (source,))
         }
 
+    def unfinished_record_ids(self, source: int) -> set[int]:
+        """Return the ids of a source's records that an earlier run did not finish."""
+        return {
+            row[0]
+            for row in self._connection.execute(
+                "SELECT id FROM record WHERE source = ? AND NOT complete", (source,)
+            )
+        }
+
     def reserve_record(self) -> int:
         """Return an id for a record that will be added."""
         self._last_record += 1

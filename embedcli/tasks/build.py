@@ -8,7 +8,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from embedcli.datatypes import STDIN_NAME, Chunking, OnLong, Problem, Source
 from embedcli.errors import Interrupted, UsageError
@@ -23,7 +23,7 @@ from embedcli.tasks.places import root_from_stored, shown_path, store_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any, BinaryIO
+    from typing import BinaryIO
 
     from embedcli.datatypes import Chunk, Counts, OnProblem, Record
     from embedcli.tasks.vectorize import Vectorizer
@@ -219,7 +219,9 @@ class _Build:
         on_long = options.pop("on_long", "split")
         if chunking not in (None, *get_args(Chunking)) or on_long not in get_args(OnLong):
             raise UsageError(f"{path}: chunking {chunking!r} or on-long {on_long!r} is not known")
-        read = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+        read: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in options.items()
+        }
         # Text files are read whole and cut by the chunker, so that a paragraph may span lines.
         text_as = "lines" if chunking == "lines" and "format" not in read else "whole"
         read = {"text_as": "whole", "named_text_as": "whole", **read} if text_as == "whole" else read
@@ -304,13 +306,17 @@ class _Build:
             root.id, relative, stat=None, content_hash=None, state="partial", settings=settings
         )
         gone = self._writer.record_ids(number)
+        if root.path is None and not self._settings.prune:
+            # Records from standard input stay until they are replaced.
+            gone = self._writer.unfinished_record_ids(number)
         problems: list[Problem] = []
 
         def note(problem: Problem) -> None:
             problems.append(problem)
             self._note(problem)
 
-        for record in read_records(source, root.read, self._counts, note, self._stdin):
+        records = read_records(source, root.read, self._counts, note, self._stdin)
+        for record in records:
             if record.is_blank:
                 continue
             named = replace(record, id=_stored_id(record, source, relative))
@@ -320,12 +326,16 @@ class _Build:
                 self._writer.move_record(number, stored, named, fields)
                 gone.discard(stored.id)
                 continue
+            if stored is not None:
+                gone.add(stored.id)
             self.queue.add_record(
-                number, named, fields, content_of_record, self._chunks(root, record, source), root.on_long
+                number,
+                named,
+                fields,
+                content_of_record,
+                self._chunks(root, record, is_whole=records.format == "whole"),
+                root.on_long,
             )
-        if root.path is None and not self._settings.prune:
-            # Records from standard input stay until they are replaced: only their older selves go.
-            gone = set()
         failed = any(problem.is_error for problem in problems)
         skipped = next((problem.reason for problem in problems if not problem.is_error), None)
         self.report.skipped += skipped is not None
@@ -346,14 +356,11 @@ class _Build:
 
         self.queue.add_step(finish)
 
-    def _chunks(self, root: _Root, record: Record, source: Source) -> Iterator[Chunk]:
+    def _chunks(self, root: _Root, record: Record, *, is_whole: bool) -> Iterator[Chunk]:
         """Yield a record's chunks, none of them longer than the model takes if they are to be split."""
         from embedcli.records.chunk import chunk_text
 
-        chunking = root.chunking
-        if chunking is None:
-            is_whole_file = record.id == source.path and record.end_line > record.line
-            chunking = "paragraphs" if is_whole_file else "none"
+        chunking = root.chunking or ("paragraphs" if is_whole else "none")
         if record.vector is not None or root.on_long != "split":
             return chunk_text(
                 record.text, chunking, line=record.line, token_spans=None, max_tokens=None, overlap_tokens=0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from embedcli.datatypes import STDIN_NAME, Counts, Source
+from embedcli.datatypes import STDIN_NAME, Counts, Record, Source
 from embedcli.records.read import read_records
 from embedcli.records.settings import ReadSettings
 from embedcli.records.source import find_sources
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
-    from embedcli.datatypes import Chunking, Hit, OnProblem, Record
+    from embedcli.datatypes import Chunking, Hit, OnProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,12 @@ class Inputs:
         """How files are read."""
         return ReadSettings(**self.options)
 
+    def is_table(self, record: Record) -> bool:
+        """Whether a record is a row of CSV or TSV."""
+        if self.settings.format != "auto":
+            return self.settings.format in ("csv", "tsv")
+        return (record.path or "").removesuffix(".gz").endswith((".csv", ".tsv"))
+
     def records(
         self,
         counts: Counts,
@@ -62,6 +68,13 @@ class Inputs:
             for record in read_records(source, settings, counts, on_problem, self.stdin):
                 yield record
                 on_progress(counts.read)
+
+
+def strings_as_records(texts: Sequence[str], counts: Counts) -> Iterator[Record]:
+    """Yield texts from the command line as records with ids from 1."""
+    for number, text in enumerate(texts, start=1):
+        counts.read += 1
+        yield Record(str(number), text, fields={}, line=number, end_line=number)
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from embedcli.datatypes import EncodedText
 from embedcli.errors import TextTooLongError, UsageError, VectorError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Counts, OnLong, Pooling, Record, Role, Vector, Vectors
     from embedcli.encode.catalog import EncoderSettings, Model
     from embedcli.encode.encoder import Encoder
-    from embedcli.index.cache import CachedVector, VectorCache
+    from embedcli.index.cache import VectorCache
 
 REMEMBERED_BYTES = 64 << 20
 """Memory for vectors of texts that were met in this run: some 40,000 vectors of 384 numbers."""
@@ -39,6 +40,12 @@ class VectorSettings:
     on_long: OnLong = "pool"
     dim: int | None = None
     normalize: bool | None = None
+
+
+class _Shared:
+    """What several vectorizers of one model have in common: the encoder, once it is open."""
+
+    encoder: Encoder | None = None
 
 
 class Vectorizer:
@@ -81,8 +88,8 @@ class Vectorizer:
                 f"model {manifest.name} was not trained to be cut to {self.dim} numbers: expect worse results"
             )
         self.normalize = manifest.normalize if settings.normalize is None else settings.normalize
-        self._encoder: Encoder | None = None
-        self._remembered: OrderedDict[bytes, CachedVector] = OrderedDict()
+        self._shared = _Shared()
+        self._remembered: OrderedDict[bytes, EncodedText] = OrderedDict()
         self._remember_at_most = max(1, REMEMBERED_BYTES // (4 * manifest.dim))
         if manifest.variants[self.variant].device != "cpu" and encoder_settings.device == "auto":
             # `auto` may fall back to another variant, whose vectors have other keys in the cache.
@@ -91,20 +98,16 @@ class Vectorizer:
     @property
     def encoder(self) -> Encoder:
         """The encoder, opened on first use."""
-        if self._encoder is None:
+        encoder = self._shared.encoder
+        if encoder is None:
             from embedcli.encode.catalog import open_encoder
 
-            self._encoder = open_encoder(self.model, self._encoder_settings, self._on_notice)
-            if self._encoder.variant != self.variant:
-                # Fell back from a GPU: what the cache calls this text's vector is another one now.
-                self.variant = self._encoder.variant
-                self.fingerprint = self.model.manifest.fingerprint(self.variant)
-        return self._encoder
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the encoder was needed so far."""
-        return self._encoder is not None
+            encoder = self._shared.encoder = open_encoder(self.model, self._encoder_settings, self._on_notice)
+        if encoder.variant != self.variant:
+            # Fell back from a GPU: what the cache calls this text's vector is another one now.
+            self.variant = encoder.variant
+            self.fingerprint = self.model.manifest.fingerprint(self.variant)
+        return encoder
 
     @cached_property
     def room_tokens(self) -> int:
@@ -116,10 +119,23 @@ class Vectorizer:
         """What a vector says it is from: `name:variant:` and the beginning of the fingerprint."""
         return f"{self.model.manifest.name}:{self.variant}:{self.fingerprint[:12]}"
 
+    def with_settings(self, settings: VectorSettings) -> Vectorizer:
+        """Return a vectorizer with other settings that shares this one's encoder, cache and counts."""
+        other = Vectorizer(
+            self.model,
+            self._encoder_settings,
+            settings,
+            self._counts,
+            cache=self._cache,
+            on_notice=self._on_notice if settings.dim != self.settings.dim else lambda _notice: None,
+        )
+        other._shared = self._shared
+        return other
+
     def close(self) -> None:
         """Stop the encoder's workers, also in the middle of a call."""
-        if self._encoder is not None:
-            self._encoder.close()
+        if self._shared.encoder is not None:
+            self._shared.encoder.close()
 
     def text_vectors(self, texts: Sequence[str]) -> Vectors:
         """Return finished vectors, shape (n, dim), float32, in the order of the texts.
@@ -192,7 +208,7 @@ class Vectorizer:
             b"\0".join(part.encode("utf-8", "surrogatepass") for part in parts), digest_size=16
         ).digest()
 
-    def _known(self, keys: dict[bytes, None]) -> dict[bytes, CachedVector]:
+    def _known(self, keys: dict[bytes, None]) -> dict[bytes, EncodedText]:
         known = {}
         for key in keys:
             if (entry := self._remembered.get(key)) is not None:
@@ -204,14 +220,12 @@ class Vectorizer:
             self._remember(found)
         return known
 
-    def _encode(self, missing: dict[bytes, str]) -> dict[bytes, CachedVector]:
-        from embedcli.index.cache import CachedVector
-
+    def _encode(self, missing: dict[bytes, str]) -> dict[bytes, EncodedText]:
         encoder = self.encoder
         on_long: OnLong = "truncate" if self.settings.on_long == "error" else self.settings.on_long
         encoded = encoder.encode([self.prompt + text for text in missing.values()], on_long=on_long)
         fresh = {
-            key: CachedVector(tokens, vector)
+            key: EncodedText(tokens, vector)
             for key, tokens, vector in zip(missing, encoded.token_counts, encoded.vectors, strict=True)
         }
         self._remember(fresh)
@@ -219,7 +233,7 @@ class Vectorizer:
             self._cache.put(fresh)
         return fresh
 
-    def _remember(self, entries: dict[bytes, CachedVector]) -> None:
+    def _remember(self, entries: dict[bytes, EncodedText]) -> None:
         self._remembered.update(entries)
         while len(self._remembered) > self._remember_at_most:
             self._remembered.popitem(last=False)

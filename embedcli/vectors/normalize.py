@@ -88,4 +88,5 @@ def _scaled(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     # In two steps, since one power of two need not be a float64 itself.
     half = -exponent // 2
     np.ldexp(wide, half[:, np.newaxis], out=wide)
-    return np.ldexp(wide, (-exponent - half)[:, np.newaxis], out=wide)
+    np.ldexp(wide, (-exponent - half)[:, np.newaxis], out=wide)
+    return wide

@@ -70,10 +70,10 @@ def code_width(dim: int, dtype: VectorDtype) -> int:
 def quantize(vectors: Vectors, dtype: VectorDtype) -> Quantized:
     """Codes of vectors.
 
-    int8 has the codes -127 to 127 and the scale max|x| / 127 of each row; uint8 is int8 plus 128. The scale
-    is moved by one float32 step where its rounding would push a code past 127 or 127 steps past float32. A row of zeros gives codes that
-    restore to zeros, with scale 0. binary keeps whether each number is above zero, the first one in the
-    highest bit. The input is not modified; for float32 the codes may be the input itself.
+    int8 has the codes -127 to 127 and the scale max|x| / 127 of each row, moved by one float32 step where
+    rounding would push a code past 127, or 127 steps past float32. uint8 is int8 plus 128. A row of zeros
+    gives codes that restore to zeros, with scale 0. binary keeps whether each number is above zero, the first
+    one in the highest bit. The input is not modified; for float32 the codes may be the input itself.
 
     Args:
         vectors: Shape (n, dim), float32, finite.

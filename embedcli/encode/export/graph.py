@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from embedcli.encode.export.source import SourceModel
 
+MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
+
 OUTPUT_NAME = "last_hidden_state"
 """What the graph gives: token vectors, shape (texts, tokens, dim), float32."""
 
@@ -75,8 +78,9 @@ def fuse(raw: Path, source: SourceModel) -> Any:
         "fusing",
     )
     # The fusions add operators of this domain without declaring it.
-    if all(opset.domain != "com.microsoft" for opset in model.model.opset_import):
-        model.model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    if all(opset.domain != MICROSOFT for opset in model.model.opset_import):
+        model.model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    model.topological_sort()
     return model
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from embedcli.encode.export.graph import OUTPUT_NAME
 from embedcli.encode.pooling import pool
@@ -51,6 +49,8 @@ class GraphRunner:
 
     def vector(self, token_ids: Sequence[int]) -> Vector:
         """Return the vector of one text, shape (dim,), float32, unit length."""
+        import numpy as np
+
         ids = np.array([token_ids], dtype=np.int64)
         feeds = {
             "input_ids": ids,
@@ -63,6 +63,8 @@ class GraphRunner:
 
     def vectors(self, texts: Sequence[Sequence[int]]) -> Vectors:
         """Return the vectors of texts, shape (n, dim), float32, unit length."""
+        import numpy as np
+
         return np.stack([self.vector(token_ids) for token_ids in texts])
 
 

@@ -1,4 +1,4 @@
-"""English texts of the project's own, on which fidelity and speed of an export are measured.
+"""English texts of the project's own: an export takes its scales from half and is measured on the rest.
 
 They are varied on purpose in length, subject and form: an error of quantization depends on the text.
 """
@@ -115,12 +115,12 @@ What time does the pharmacy close on Saturdays?
 """.splitlines()
 
 _PASSAGES = (
-    """The lighthouse was built in 1871 from granite that came by sea, one block at a time, in summers when the
-weather allowed it. For eighty years three keepers lived there and were relieved every six weeks. The lamp
+    """The lighthouse was built in 1871 from granite that came by sea, one block at a time, in summers when
+the weather allowed it. For eighty years three keepers lived there and were relieved every six weeks. The lamp
 is now switched on and off by a sensor, and the only visitors are an engineer in spring and, some years,
 a film crew. Gulls nest on the gallery.""",
-    """To replace the filter, switch the machine off and let it cool for at least fifteen minutes. Open the flap
-at the rear, press the two grey clips together, and pull the cartridge straight out. Rinse the chamber with
+    """To replace the filter, switch the machine off and let it cool for at least fifteen minutes. Open the
+flap at the rear, press the two grey clips together, and pull the cartridge straight out. Rinse the chamber with
 clean water. The new cartridge only fits one way round: the arrow must point to the front. Close the flap,
 switch the machine on, and run two cups of water through it before you make coffee again.""",
     """We studied whether short walks after meals lower blood sugar in adults with a raised risk of diabetes.
@@ -135,8 +135,8 @@ probably effective. Longer trials should show whether the benefit lasts.""",
 parcel was returned to us because the street number was missing. We can send it again free of charge, or
 pay back the full amount including postage. Please let us know which you prefer within fourteen days; if we
 do not hear from you we shall refund the order. We are sorry for the delay.""",
-    """A hash table keeps its entries in an array of buckets and finds the bucket of a key from the key's hash.
-As long as the array is much larger than the number of entries, most buckets hold one entry or none, and a
+    """A hash table keeps its entries in an array of buckets and finds the bucket of a key from the key's
+hash. As long as the array is much larger than the number of entries, most buckets hold one entry or none, and a
 look-up takes constant time on average. When the table fills up, a larger array is made and every entry is
 moved. Moving is slow, but it happens so rarely that the average cost of an insertion stays constant. The
 worst case is another matter: an attacker who can choose the keys can make them all fall into one bucket.
@@ -154,8 +154,8 @@ reviewed after a year.""",
     for count, value in enumerate(values, start=1):
         total += value
         yield total / count""",
-    """On the morning of the third day they saw the pass. It lay further to the west than the map showed, between
-a black tooth of rock and a field of old snow, and the path to it crossed four streams, all of them high.
+    """On the morning of the third day they saw the pass. It lay further to the west than the map showed,
+between a black tooth of rock and a field of old snow, and the path to it crossed four streams, all of them high.
 Anders wanted to wait. The sky was clear, he said, and by evening the water would be lower still; but Ruth
 had counted the bread, and knew that they could not wait. So they roped up, although none of them trusted
 the rope, and went down to the first stream. It was shallow and very cold. The second was worse. In the
@@ -199,6 +199,12 @@ PROBE_TEXTS: tuple[str, ...] = (
     " ".join(_SENTENCES[:20]),
     " ".join(_SENTENCES[40:75]),
 )
+
+CALIBRATION_TEXTS = PROBE_TEXTS[::2]
+"""Texts that scales are taken from."""
+
+MEASURED_TEXTS = PROBE_TEXTS[1::2]
+"""Texts that an export is measured on: none that its scales were taken from."""
 
 STORED_PROBES: tuple[str, ...] = (
     _SENTENCES[0],

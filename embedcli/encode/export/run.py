@@ -18,7 +18,6 @@ from embedcli.encode.export.graph import (
     to_half,
     write_raw_graph,
 )
-from embedcli.encode.export.layernorm import split_skip_layer_norms
 from embedcli.encode.export.libraries import export_libraries
 from embedcli.encode.export.settings import DEVICES
 from embedcli.encode.export.source import LEGAL_NAMES, TOKENIZER_NAME, read_source
@@ -42,14 +41,13 @@ if TYPE_CHECKING:
 _RECIPES: dict[Recipe, str] = {
     "fp32": "fused",
     "fp16": "fused, then arithmetic in float16",
-    "int8": "fused; layer norms and biases split for the CPU; dynamic int8, weights signed per column",
+    "int8": "int8 with fixed scales: weights signed per column, channels with outliers scaled down",
 }
 _TELLING = (
     "QAttention",
     "Attention",
-    "MatMulInteger",
+    "MatMulIntegerToFloat",
     "MatMul",
-    "QEmbedLayerNormalization",
     "EmbedLayerNormalization",
     "SkipLayerNormalization",
     "InstanceNormalization",
@@ -57,6 +55,16 @@ _TELLING = (
     "Gelu",
 )
 """Operators that the manifest counts: they tell what is fused and what computes in integers."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Job:
+    """What stays the same through one export."""
+
+    model: SourceModel
+    settings: ExportSettings
+    max_tokens: int
+    on_step: Callable[[str], None]
 
 
 def export_model(
@@ -89,6 +97,7 @@ def export_model(
     if max_tokens > model.max_positions:
         raise UsageError(f"max_tokens {max_tokens}: the model has positions for {model.max_positions}")
     present = _read_present(out, settings, model, max_tokens)
+    job = _Job(model, settings, max_tokens, on_step)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -98,10 +107,10 @@ def export_model(
             made, work = Path(scratch, "made"), Path(scratch, "work")
             made.mkdir()
             work.mkdir()
-            variant, probes = _make_variant(model, made, work, settings, max_tokens, versions, on_step)
+            variant, probes = _make_variant(job, made, work, versions)
             on_step("write the manifest")
             _write_texts(model, made, settings)
-            manifest = _manifest(model, made, settings, max_tokens, variant, probes, present)
+            manifest = _manifest(job, made, variant, probes, present)
             (made / MANIFEST_NAME).write_text(format_manifest(manifest), encoding="utf-8")
             _move_into_place(made, out)
     except OSError as error:
@@ -135,75 +144,77 @@ def _read_present(
 
 
 def _make_variant(
-    model: SourceModel,
-    made: Path,
-    work: Path,
-    settings: ExportSettings,
-    max_tokens: int,
-    versions: dict[str, str],
-    on_step: Callable[[str], None],
+    job: _Job, made: Path, work: Path, versions: dict[str, str]
 ) -> tuple[Variant, tuple[Probe, ...]]:
     """Write the variant's ONNX file and the tokenizer into `made`, and measure it."""
     import onnx
 
     from embedcli.encode.export.measure import GraphRunner, measure_cost, token_ids
-    from embedcli.encode.export.probe_texts import PROBE_TEXTS, STORED_PROBES
+    from embedcli.encode.export.probe_texts import MEASURED_TEXTS, STORED_PROBES
 
-    (made / TOKENIZER_NAME).write_text(model.tokenizer, encoding="utf-8")
-    on_step("export to ONNX")
-    raw = write_raw_graph(model, work / "raw")
-    on_step("fuse")
-    fused = fuse(raw, model)
+    recipe, pooling, tokenizer = job.settings.recipe, job.model.pooling, made / TOKENIZER_NAME
+    tokenizer.write_text(job.model.tokenizer, encoding="utf-8")
+    job.on_step("export to ONNX")
+    raw = write_raw_graph(job.model, work / "raw")
+    job.on_step("fuse")
+    fused = fuse(raw, job.model)
     reference = work / "fused.onnx"
     onnx.save(fused.model, os.fspath(reference))
-    on_step(f"apply the recipe {settings.recipe}")
-    graph = _apply_recipe(fused, model, settings.recipe, work)
-    path = made / f"model_{settings.recipe}.onnx"
+    job.on_step(f"apply the recipe {recipe}")
+    graph = _apply_recipe(fused, job, tokenizer)
+    path = made / f"model_{recipe}.onnx"
     onnx.save(graph, os.fspath(path))
-    on_step("measure fidelity and speed")
-    runner = GraphRunner(path, model.pooling)
-    texts = token_ids(made / TOKENIZER_NAME, PROBE_TEXTS, max_tokens)
-    cost = measure_cost(runner, GraphRunner(reference, model.pooling), texts)
+    job.on_step("measure fidelity and speed")
+    runner = GraphRunner(path, pooling)
+    texts = token_ids(tokenizer, MEASURED_TEXTS, job.max_tokens)
+    cost = measure_cost(runner, GraphRunner(reference, pooling), texts)
     counts = count_operators(graph)
     variant = Variant(
         file=path.name,
-        device=DEVICES[settings.recipe],
-        one_text_per_call=settings.recipe == "int8",
-        recipe=_RECIPES[settings.recipe],
+        device=DEVICES[recipe],
+        # Fixed scales and float arithmetic alike treat each text by itself.
+        one_text_per_call=False,
+        recipe=_RECIPES[recipe],
         operators={name: counts[name] for name in _TELLING if counts[name]},
         cosine_min=cost.cosine_min,
         cosine_mean=cost.cosine_mean,
         speed_ratio=cost.speed_ratio,
         exported_with=versions,
     )
-    stored = token_ids(made / TOKENIZER_NAME, STORED_PROBES, max_tokens)
+    stored = token_ids(tokenizer, STORED_PROBES, job.max_tokens)
     return variant, tuple(
         Probe(text, base64.b64encode(runner.vector(ids).astype("<f2").tobytes()).decode("ascii"))
         for text, ids in zip(STORED_PROBES, stored, strict=True)
     )
 
 
-def _apply_recipe(fused: Any, model: SourceModel, recipe: Recipe, work: Path) -> Any:
+def _apply_recipe(fused: Any, job: _Job, tokenizer: Path) -> Any:
     """Return the graph that the recipe makes of the fused one, its operators counted.
 
     Raises:
         ModelError: The recipe did not take; the message names the operators that are missing.
     """
-    if recipe == "fp32":
-        return fused.model
-    if recipe == "fp16":
+    if job.settings.recipe == "fp16":
         to_half(fused)
+    if job.settings.recipe != "int8":
         return fused.model
-    from embedcli.encode.export.quantize import quantize
+    from embedcli.encode.export.calibrate import measure_ranges
+    from embedcli.encode.export.int8 import build_int8
+    from embedcli.encode.export.measure import token_ids
+    from embedcli.encode.export.network import read_network
+    from embedcli.encode.export.probe_texts import CALIBRATION_TEXTS
 
-    split_skip_layer_norms(fused)
-    graph = quantize(fused, work)
+    network = read_network(fused.model)
+    texts = token_ids(tokenizer, CALIBRATION_TEXTS, job.max_tokens)
+    graph = build_int8(network, measure_ranges(fused.model, network, texts), job.max_tokens)
+    layers = job.model.layers
     require_operators(
         count_operators(graph),
         {
-            "QAttention": model.layers,
-            "MatMulInteger": 3 * model.layers,
-            "InstanceNormalization": 2 * model.layers,
+            "QAttention": layers,
+            "MatMulIntegerToFloat": 3 * layers,
+            "Gelu": layers,
+            "InstanceNormalization": 2 * layers + 1,
         },
         "quantizing",
     )
@@ -225,15 +236,10 @@ def _write_texts(model: SourceModel, made: Path, settings: ExportSettings) -> No
 
 
 def _manifest(
-    model: SourceModel,
-    made: Path,
-    settings: ExportSettings,
-    max_tokens: int,
-    variant: Variant,
-    probes: tuple[Probe, ...],
-    present: Manifest | None,
+    job: _Job, made: Path, variant: Variant, probes: tuple[Probe, ...], present: Manifest | None
 ) -> Manifest:
     """Return the new manifest, or the present one with the variant added or replaced."""
+    model, settings = job.model, job.settings
     files = {
         name: _entry(made / name)
         for name in (variant.file, TOKENIZER_NAME, *LEGAL_NAMES)
@@ -259,7 +265,7 @@ def _manifest(
         not_for=settings.not_for,
         dim=model.dim,
         dims=settings.dims,
-        max_tokens=max_tokens,
+        max_tokens=job.max_tokens,
         pooling=model.pooling,
         normalize=model.normalize,
         tokenizer=TOKENIZER_NAME,

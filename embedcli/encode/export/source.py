@@ -213,4 +213,5 @@ def _read_prompts(folder: Path) -> dict[str, str]:
 def _read_tokenizer(path: Path) -> str:
     """Return the tokenizer's JSON text without padding and truncation, which are the encoder's business."""
     tokenizer = _read_object(path)
-    return json.dumps({**tokenizer, "truncation": None, "padding": None}, ensure_ascii=False)
+    bare = {**tokenizer, "truncation": None, "padding": None}
+    return json.dumps(bare, ensure_ascii=False, separators=(",", ":"))

@@ -110,11 +110,7 @@ def test_pieces_join_back_and_are_bounded(text: str, size: int) -> None:
 @given(st.text(alphabet=st.sampled_from("ab ,.é漢\n"), max_size=200))
 def test_cutting_into_pieces_does_not_change_the_tokens(tokenizer: Tokenizer, text: str) -> None:
     whole = tokenizer.token_ids(text)
-    cut = [
-        token
-        for start, end in pieces(text, 50)
-        for token in tokenizer._encode(text[start:end]).ids
-    ]
+    cut = [token for start, end in pieces(text, 50) for token in tokenizer._encode(text[start:end]).ids]
     if all(len(word) < 50 for word in text.split()):
         assert cut == whole
 

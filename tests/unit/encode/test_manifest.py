@@ -41,7 +41,11 @@ EXAMPLE = Manifest(
     tokenizer="tokenizer.json",
     default_variant="int8",
     prompts={"query": "q: ", "document": ""},
-    variants={"int8": Variant("m.onnx", "cpu", True, "by hand", {"MatMulInteger": 3}, 0.9, 0.95, 1.5, {"torch": "1"})},
+    variants={
+        "int8": Variant(
+            "m.onnx", "cpu", True, "by hand", {"MatMulInteger": 3}, 0.9, 0.95, 1.5, {"torch": "1"}
+        )
+    },
     files={"m.onnx": FileEntry("1" * 64, 5), "tokenizer.json": FileEntry("2" * 64, 6)},
     probes=(Probe("a", "AAAA"),),
 )

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from embedcli.index.cache import CachedVector, VectorCache
+from embedcli.datatypes import EncodedText
+from embedcli.index.cache import VectorCache
 
 
-def entry(number: int, dim: int = 16) -> tuple[bytes, CachedVector]:
+def entry(number: int, dim: int = 16) -> tuple[bytes, EncodedText]:
     vector = np.random.default_rng(number).normal(size=dim).astype(np.float32)
-    return number.to_bytes(16, "big"), CachedVector(number, vector)
+    return number.to_bytes(16, "big"), EncodedText(number, vector)
 
 
 def test_vectors_come_back_bit_for_bit(tmp_path: Path) -> None:

@@ -46,7 +46,9 @@ def fill(path: Path, texts: list[str], *, seed: int = 0, may_shrink: bool = Fals
     with open_for_writing(path, IDENTITY) as connection:
         writer = IndexWriter(path, connection, IDENTITY, keep_text=True, may_shrink=may_shrink)
         root = writer.put_root(b"..", "{}")
-        source = writer.put_source(root, b"a.txt", stat=None, content_hash=b"h", state="indexed", settings="{}")
+        source = writer.put_source(
+            root, b"a.txt", stat=None, content_hash=b"h", state="indexed", settings="{}"
+        )
         chunks = []
         for position, text in enumerate(texts):
             number = writer.reserve_record()

@@ -1,0 +1,196 @@
+"""The Python API: what the commands do, as functions. Import it from `embedcli`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedcli.datatypes import Counts, Problem
+from embedcli.encode.catalog import EncoderSettings, find_model, iter_models
+from embedcli.tasks.vectorize import Vectorizer, VectorSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from embedcli.datatypes import Hit, OnLong, Role, Vectors
+    from embedcli.encode.catalog import Model
+    from embedcli.tasks.build import BuildReport
+
+
+class Embedder:
+    """A model that turns texts into vectors. Close it, or use it in a `with` block.
+
+    Attributes:
+        model: The folder and its manifest.
+    """
+
+    def __init__(self, model: Model, settings: EncoderSettings) -> None:
+        self.model, self._settings = model, settings
+        self._vectorizers: dict[VectorSettings, Vectorizer] = {}
+
+    def __enter__(self) -> Embedder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role = "document",
+        on_long: OnLong = "pool",
+        dim: int | None = None,
+        normalize: bool | None = None,
+    ) -> Vectors:
+        """Return one vector a text, shape (len(texts), dim), float32, in the order given.
+
+        Args:
+            texts: A sequence of strings, not one string.
+            role: Which of the model's prompts goes before each text.
+            on_long: `pool`, `truncate` or `error`, for texts longer than the model takes.
+            dim: Keep only the first numbers.
+            normalize: Give vectors unit length, or not; None does as the model says.
+
+        Raises:
+            TypeError: `texts` is one string.
+            TextTooLongError: A text is too long and `on_long` is `error`.
+        """
+        if isinstance(texts, str):
+            raise TypeError("texts is a sequence of strings; for one text write [text]")
+        return self.vectorizer(VectorSettings(role, None, on_long, dim, normalize)).text_vectors(texts)
+
+    def vectorizer(self, settings: VectorSettings) -> Vectorizer:
+        """Return the vectorizer for these settings; all of them share one encoder."""
+        if settings not in self._vectorizers:
+            first = next(iter(self._vectorizers.values()), None)
+            fresh = (
+                Vectorizer(self.model, self._settings, settings, Counts())
+                if first is None
+                else first.with_settings(settings)
+            )
+            self._vectorizers[settings] = fresh
+        return self._vectorizers[settings]
+
+    def close(self) -> None:
+        """Stop the worker threads."""
+        for vectorizer in self._vectorizers.values():
+            vectorizer.close()
+
+
+class Index:
+    """An index file and the model that its vectors are from."""
+
+    def __init__(self, path: Path, embedder: Embedder) -> None:
+        self.path, self._embedder = path, embedder
+
+    def search(self, query: str, *, top_k: int = 10, min_score: float | None = None) -> list[Hit]:
+        """Return the chunks that are closest to a query, best first; equal scores by path and place.
+
+        Raises:
+            UsageError: The query is blank.
+            DamagedIndexError: What was read is not what was written.
+        """
+        from embedcli.index.file import stored_identity
+        from embedcli.tasks.search import SearchSettings, search_index
+
+        queries = self._embedder.vectorizer(
+            VectorSettings("query", dim=stored_identity(self.path).dim, normalize=True)
+        )
+        return search_index(self.path, query, queries, SearchSettings(top_k, min_score))
+
+    def status(self) -> dict[str, Any]:
+        """Return what the index holds, with the keys of `index status --json`."""
+        from embedcli.tasks.status import index_facts
+
+        return index_facts(self.path)
+
+    def close(self) -> None:
+        """Stop the model's worker threads."""
+        self._embedder.close()
+
+
+def list_models(folders: Sequence[Path] = ()) -> list[Model]:
+    """Return the models in the given folders and the shipped ones."""
+    return list(iter_models(folders))
+
+
+def load_model(
+    name: str | None = None,
+    *,
+    folders: Sequence[Path] = (),
+    device: str = "auto",
+    jobs: int | None = None,
+    cache_folder: Path | None = None,
+) -> Embedder:
+    """Return a model by name or by the path of its folder; the encoder is loaded when it is first used.
+
+    Args:
+        name: None for the default model.
+        folders: Where to look before the shipped models.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        jobs: Worker threads; None for as many as this process has CPUs.
+        cache_folder: Where optimized graphs are kept for a faster start; None for nowhere.
+
+    Raises:
+        UnknownModelError: There is none of that name.
+    """
+    return Embedder(find_model(name, folders), EncoderSettings(device, jobs, cache_folder=cache_folder))
+
+
+def open_index(path: str | Path, model: Embedder | None = None) -> Index:
+    """Open an index for searching.
+
+    Args:
+        path: The file, or a folder that holds `.embedcli/index.emb`.
+        model: The model it was built with; None loads it by its name.
+
+    Raises:
+        MissingIndexError: There is none.
+    """
+    from embedcli.index.file import stored_identity
+    from embedcli.tasks.places import index_path
+
+    place = index_path(str(path))
+    identity = stored_identity(place)
+    return Index(place, model or load_model(identity.model))
+
+
+def build_index(
+    paths: Sequence[str | Path],
+    index: str | Path | None = None,
+    model: Embedder | None = None,
+    on_problem: Callable[[Problem], None] = lambda _problem: None,
+    **settings: Any,
+) -> BuildReport:
+    """Build an index over files and folders, or bring it up to date.
+
+    Args:
+        paths: Files and folders; empty refreshes what the index holds.
+        index: The index file; None for `.embedcli/index.emb` in the first path.
+        model: None for the default model.
+        on_problem: Told of each file that could not be read or was left out.
+        **settings: Fields of `embedcli.tasks.build.BuildSettings`.
+
+    Raises:
+        MissingPathError: A path does not exist.
+        IndexMismatchError: The index holds another model's vectors.
+        TypeError: A setting is not known.
+    """
+    from embedcli.tasks.build import BuildSettings
+    from embedcli.tasks.build import build_index as build
+    from embedcli.tasks.places import index_path, new_index_path
+
+    place = index_path(str(index)) if index is not None else new_index_path(str(paths[0]))
+    wanted = replace(BuildSettings(**settings), paths=tuple(map(str, paths)))
+    embedder = model or load_model()
+    vectorizer = embedder.vectorizer(VectorSettings(normalize=True))
+    try:
+        return build(place, wanted, vectorizer, Counts(), on_problem)
+    finally:
+        if model is None:
+            embedder.close()

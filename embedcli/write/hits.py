@@ -1,0 +1,144 @@
+"""Hits as JSON, and as lines in the manner of grep."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from embedcli.write.objects import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from embedcli.datatypes import Hit
+    from embedcli.write.target import Output
+
+# What a terminal acts on, or what turns the direction of a line: C0 but the tab, DEL, C1, bidi controls.
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_MAGENTA, _GREEN, _CYAN, _RESET = "\x1b[35m", "\x1b[32m", "\x1b[36m", "\x1b[m"
+"""The colours of grep: path, line number, separator."""
+
+
+@dataclass(frozen=True, slots=True)
+class HitStyle:
+    """How hits are shown.
+
+    Attributes:
+        color: Whether path, line and separators have colours.
+        escape_controls: Whether control characters are shown as escapes: on a terminal they would act.
+        width: Columns of the terminal, to which a line is clipped with an ellipsis; None for no limit.
+    """
+
+    color: bool = False
+    escape_controls: bool = False
+    width: int | None = None
+
+
+def write_hits_json(hits: Sequence[Hit], query: str, output: Output) -> None:
+    """Write one object a line; a record's own fields stand after the named ones."""
+    for rank, hit in enumerate(hits, start=1):
+        named: dict[str, Any] = {
+            "query": query,
+            "rank": rank,
+            "score": hit.score,
+            "cosine": hit.cosine,
+            "id": hit.id,
+            "chunk": hit.chunk,
+            "path": hit.path,
+            "line": hit.line,
+            "end_line": hit.end_line,
+            "text": hit.text,
+        }
+        own = {key: value for key, value in hit.fields.items() if key not in named}
+        output.write(dump({**named, **own}) + b"\n")
+
+
+def write_hits_text(hits: Sequence[Hit], output: Output, style: HitStyle) -> None:
+    """Write `path:line:score:text`, the text in one line; standard input has no path."""
+    for hit in hits:
+        output.write(_hit_line(hit, _one_line(hit.text or ""), style))
+
+
+def write_hits_with_context(
+    hits: Sequence[Hit], lines: Sequence[Sequence[tuple[int, str]]], output: Output, style: HitStyle
+) -> None:
+    """Write each hit with the lines around it, and `--` between two hits, as grep does.
+
+    Args:
+        hits: In the order of the output.
+        lines: For each hit, the numbered lines to show; the hit's own among them.
+        output: Where to.
+        style: How.
+    """
+    for position, (hit, around) in enumerate(zip(hits, lines, strict=True)):
+        if position:
+            output.write(b"--\n")
+        for number, text in [pair for pair in around if pair[0] < hit.line]:
+            output.write(_context_line(hit, number, text, style))
+        own = [pair for pair in around if hit.line <= pair[0] <= hit.end_line]
+        if len(own) == hit.end_line - hit.line + 1:
+            output.write(_hit_line(hit, own[0][1], style))
+            for number, text in own[1:]:
+                output.write(_context_line(hit, number, text, style))
+        else:
+            output.write(_hit_line(hit, _one_line(hit.text or ""), style))
+        for number, text in [pair for pair in around if pair[0] > hit.end_line]:
+            output.write(_context_line(hit, number, text, style))
+
+
+def write_paths(hits: Sequence[Hit], output: Output, stdin_name: str, end: bytes) -> None:
+    """Write the name of each file with hits, best first."""
+    for path in dict.fromkeys(hit.path or stdin_name for hit in hits):
+        output.write(os.fsencode(path) + end)
+
+
+def write_counts(hits: Sequence[Hit], output: Output, stdin_name: str) -> None:
+    """Write `path:count` for each file with hits, best first."""
+    counts: dict[str, int] = {}
+    for hit in hits:
+        counts[hit.path or stdin_name] = counts.get(hit.path or stdin_name, 0) + 1
+    for path, count in counts.items():
+        output.write(os.fsencode(f"{path}:{count}\n"))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n")).strip() if "\n" in text else text
+
+
+def _hit_line(hit: Hit, text: str, style: HitStyle) -> bytes:
+    places = [(hit.path, _MAGENTA), (str(hit.line), _GREEN), (f"{hit.score:.4f}", "")]
+    return _line(places, ":", text, style)
+
+
+def _context_line(hit: Hit, number: int, text: str, style: HitStyle) -> bytes:
+    return _line([(hit.path, _MAGENTA), (str(number), _GREEN)], "-", text, style)
+
+
+def _line(places: Sequence[tuple[str | None, str]], separator: str, text: str, style: HitStyle) -> bytes:
+    """Return one line: the places, each with the separator behind it, and the text."""
+    head = "".join(f"{_shown(place, style)}{separator}" for place, _ in places if place is not None)
+    shown = _shown(text, style)
+    if style.width is not None and len(head) + len(shown) > style.width:
+        shown = shown[: max(0, style.width - len(head) - 1)] + "…"
+    if style.color:
+        colored = f"{_CYAN}{separator}{_RESET}"
+        head = "".join(
+            f"{color}{_shown(place, style)}{_RESET if color else ''}{colored}"
+            for place, color in places
+            if place is not None
+        )
+    # Names come back as the bytes they are; half surrogate pairs in a text have none.
+    line = f"{head}{shown}\n"
+    try:
+        return line.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return line.encode("utf-8", "replace")
+
+
+def _shown(text: str, style: HitStyle) -> str:
+    """Show what a terminal would act on as an escape such as `\\x1b`."""
+    if not style.escape_controls:
+        return text
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)

@@ -1,0 +1,88 @@
+"""Records and hits as JSON, one object a line, always valid UTF-8."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from embedcli.datatypes import Record
+
+RESERVED = ("vector", "vector_dtype", "vector_scale", "vector_model")
+"""What a record says about its vector; own fields of these names never get this far."""
+
+
+def dump(value: object) -> bytes:
+    """Return compact JSON: integers of any size as they are, half surrogate pairs as escapes.
+
+    Characters stay readable; only what has no UTF-8 form is escaped.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def record_object(record: Record, *, keep_text: bool, text_fields: Sequence[str]) -> dict[str, Any]:
+    """Return a record as it is written: id, text, then its own fields, which stay what they were.
+
+    Args:
+        record: The record. Its text is written where it has no field of that name itself.
+        keep_text: Whether the text is written.
+        text_fields: The fields that the text was made of; left out without text.
+    """
+    own = {key: value for key, value in record.fields.items() if key != "id" and key not in RESERVED}
+    if not keep_text:
+        return {
+            "id": record.id,
+            **{key: value for key, value in own.items() if key not in {"text", *text_fields}},
+        }
+    if "text" in own:
+        return {"id": record.id, **own}
+    return {"id": record.id, "text": record.text, **own}
+
+
+def with_vector(
+    fields: dict[str, Any],
+    codes: npt.NDArray[Any] | None,
+    *,
+    dtype: str,
+    scale: float | None,
+    vector_model: str,
+    as_base64: bool,
+) -> bytes:
+    """Return one line: the fields, the vector and what is needed to read it, with a line feed.
+
+    Args:
+        fields: From `record_object`.
+        codes: Shape (numbers,); None for a blank record, whose vector is null.
+        dtype: What the codes are.
+        scale: What int8 and uint8 codes were divided by; None for other dtypes.
+        vector_model: Which model the vector is from.
+        as_base64: Whether the numbers are written as base64 of little-endian bytes.
+    """
+    import orjson
+
+    head = dump(fields)[:-1]
+    if codes is None:
+        return head + b',"vector":null}\n'
+    about: dict[str, Any] = {"vector_model": vector_model}
+    if as_base64 or dtype != "float32":
+        about["vector_dtype"] = dtype
+    if scale is not None:
+        about["vector_scale"] = scale
+    if as_base64:
+        numbers = (
+            b'"' + base64.b64encode(codes.astype(codes.dtype.newbyteorder("<"), copy=False).tobytes()) + b'"'
+        )
+    else:
+        # orjson has no float16; its shortest float32 form is exact all the same.
+        plain = codes.astype("float32") if codes.dtype.kind == "f" else codes
+        numbers = orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)
+    return head + b',"vector":' + numbers + b"," + dump(about)[1:] + b"\n"
