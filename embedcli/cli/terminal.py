@@ -11,6 +11,7 @@ from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
 PROGRESS_AFTER_SECONDS = 1.0
 
@@ -69,7 +70,7 @@ class Progress:
         self._bar: Any = None
         self._task: Any = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -36,7 +36,8 @@ class Variant:
     Attributes:
         file: The ONNX file, a plain name in the model's folder.
         device: The device it is made for: `cpu` or `cuda`.
-        one_text_per_call: Whether a text's vector would depend on what shares its call.
+        one_text_per_call: Whether a text's vector would depend, be it in the last bit, on what shares its
+            call.
         recipe: How it was made, in words.
         operators: How many of each telling operator the graph holds.
         cosine_min: Lowest cosine to the fp32 vectors over the probe texts.

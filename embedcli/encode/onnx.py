@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from itertools import groupby
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,35 +17,38 @@ from embedcli.encode.tokenizer import Tokenizer
 from embedcli.errors import DamagedModelError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
-    from embedcli.datatypes import OnLong, Pooling, TokenSpan, Vector, Vectors
+    from embedcli.datatypes import OnLong, Pooling, TokenSpan, Vectors
     from embedcli.encode.manifest import Manifest
 
-BATCH_TOKENS = 16_384
+PADDED_CALL_TOKENS = 16_384
 """Tokens of one padded call on a GPU, where a call must be large to pay."""
+
+EQUAL_CALL_TOKENS = 128
+"""Tokens of one call with texts of one length on a CPU: beyond it there is nothing to gain, measured."""
 
 _OUTPUT = "last_hidden_state"
 
 
-class _Window:
-    """Some tokens of one text that go through the graph together."""
+T = TypeVar("T")
 
-    __slots__ = ("text", "token_ids")
 
-    def __init__(self, text: int, token_ids: list[int]) -> None:
-        self.text = text
-        self.token_ids = token_ids
+class _Window(NamedTuple):
+    """Some tokens of one text that go through the graph together: the text's row, and their ids."""
+
+    row: int
+    token_ids: list[int]
 
 
 class OnnxEncoder:
     """Runs a model folder's ONNX graph on CPU or GPU.
 
-    On the CPU each text is one unpadded call from one of `jobs` threads over one session. That is the
-    fastest shape there, and the only one in which the dynamic scales of an int8 graph, taken over the whole
-    activation tensor, cannot make a text's vector depend on its neighbours.
+    On the CPU, `jobs` threads share one session, and nothing is ever padded: texts share a call only when
+    they have the same number of tokens and the manifest says that company does not change their vectors.
+    (Dynamic scales are taken over the whole call, and would.) On a GPU, calls are padded and large.
     """
 
     def __init__(
@@ -100,12 +106,18 @@ class OnnxEncoder:
         Raises:
             ModelError: The graph failed or gave numbers that are not finite.
         """
-        vectors = np.zeros((len(texts), self.manifest.dim), dtype=np.float32)
-        token_counts = [0] * len(texts)
-        if self.device == "cpu":
-            self._encode_singly(texts, on_long, vectors, token_counts)
-        else:
-            self._encode_batches(texts, on_long, vectors, token_counts)
+        windows, token_counts = self._tokenize(texts, on_long)
+        pooled = np.zeros((len(windows), self.manifest.dim), dtype=np.float32)
+
+        def work(calls: Iterator[list[int]]) -> None:
+            for call in calls:
+                tokens = self._token_vectors([windows[number].token_ids for number in call])
+                for number, of_window in zip(call, tokens, strict=True):
+                    pooled[number] = pool(of_window, self._pooling)
+
+        # One call at a time on a GPU; on a CPU the longest first, so that no worker is left with one.
+        self._share(work, self._calls(windows), 1 if self.device != "cpu" else self.jobs)
+        vectors = self._combine(windows, pooled, len(texts))
         if not np.isfinite(vectors).all():
             row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
             raise ModelError(
@@ -120,65 +132,79 @@ class OnnxEncoder:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def _windows(self, text: str, on_long: OnLong) -> tuple[list[list[int]], int]:
-        """Return the token ids of a text, cut into windows, and how many tokens it has with the special ones."""
-        size = self.content_tokens
-        ids = self._tokenizer.token_ids(text, limit=size if on_long == "truncate" else None)
-        count = len(ids) + self.manifest.max_tokens - size
-        if len(ids) <= size or on_long == "truncate":
-            return [ids[:size]], count
-        return [ids[start : start + size] for start in range(0, len(ids), size)], count
+    def _share(self, work: Callable[[Iterator[T]], None], items: Sequence[T], workers: int) -> None:
+        """Let `work` take from the items in as many threads as are wanted, or here if that is one.
 
-    def _encode_singly(
-        self, texts: Sequence[str], on_long: OnLong, vectors: Vectors, token_counts: list[int]
-    ) -> None:
-        """Fill `vectors` and `token_counts`, one text a call."""
+        Raises:
+            ModelError: The encoder was closed meanwhile.
+        """
 
-        def work(rows: Iterator[int]) -> None:
-            for row in rows:
+        def until_closed() -> Iterator[T]:
+            for item in items:
                 if self._stopped:
                     raise ModelError("the encoder was closed")
-                windows, token_counts[row] = self._windows(texts[row], on_long)
-                vectors[row] = self._mean_of_windows(
-                    [(self._token_vectors([ids])[0], len(ids)) for ids in windows]
-                )
+                yield item
 
-        workers = min(self.jobs, len(texts))
-        if workers <= 1:
-            work(iter(range(len(texts))))
+        if min(workers, len(items)) <= 1:
+            work(until_closed())
             return
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
             self._pool = ThreadPoolExecutor(self.jobs, thread_name_prefix="encode")
-        # Longest first, so that no worker is left with a long text at the end.
-        order = iter(sorted(range(len(texts)), key=lambda row: -len(texts[row])))
-        for future in [self._pool.submit(work, order) for _ in range(workers)]:
+        shared = _Locked(until_closed())
+        for future in [self._pool.submit(work, shared) for _ in range(workers)]:
             future.result()
 
-    def _encode_batches(
-        self, texts: Sequence[str], on_long: OnLong, vectors: Vectors, token_counts: list[int]
-    ) -> None:
-        """Fill `vectors` and `token_counts` in padded calls of windows of about one length."""
-        windows: list[_Window] = []
-        for row, text in enumerate(texts):
-            cut, token_counts[row] = self._windows(text, on_long)
-            windows += [_Window(row, ids) for ids in cut]
-        windows.sort(key=lambda window: -len(window.token_ids))
-        parts: dict[int, list[tuple[Vectors, int]]] = {}
-        start = 0
-        while start < len(windows):
-            if self._stopped:
-                raise ModelError("the encoder was closed")
-            width = len(windows[start].token_ids) + self.manifest.max_tokens - self.content_tokens
-            batch = windows[start : start + max(1, BATCH_TOKENS // width)]
-            for window, tokens in zip(
-                batch, self._token_vectors([window.token_ids for window in batch]), strict=True
-            ):
-                parts.setdefault(window.text, []).append((tokens, len(window.token_ids)))
-            start += len(batch)
-        for row, windows_of_text in parts.items():
-            vectors[row] = self._mean_of_windows(windows_of_text)
+    def _tokenize(self, texts: Sequence[str], on_long: OnLong) -> tuple[list[_Window], list[int]]:
+        """Return the windows of all texts, in order, and each text's count of tokens, special ones too."""
+        size, special = self.content_tokens, self.manifest.max_tokens - self.content_tokens
+        ids_of: list[list[int]] = [[] for _ in texts]
+
+        def work(rows: Iterator[int]) -> None:
+            for row in rows:
+                limit = size if on_long == "truncate" else None
+                ids_of[row] = self._tokenizer.token_ids(texts[row], limit)
+
+        self._share(work, range(len(texts)), self.jobs)
+        windows = []
+        for row, ids in enumerate(ids_of):
+            kept = ids[:size] if on_long == "truncate" else ids
+            windows += [
+                _Window(row, kept[start : start + size]) for start in range(0, max(1, len(kept)), size)
+            ]
+        return windows, [len(ids) + special for ids in ids_of]
+
+    def _calls(self, windows: Sequence[_Window]) -> list[list[int]]:
+        """Return which windows go through the graph together, the longest first."""
+        special = self.manifest.max_tokens - self.content_tokens
+        order = sorted(range(len(windows)), key=lambda number: -len(windows[number].token_ids))
+        calls: list[list[int]] = []
+        budget = PADDED_CALL_TOKENS
+        if self.device == "cpu":
+            budget = 0 if self.manifest.variants[self.variant].one_text_per_call else EQUAL_CALL_TOKENS
+        for number in order:
+            call = calls[-1] if calls else []
+            width = len(windows[call[0]].token_ids) if call else 0
+            fits = (len(call) + 1) * (width + special) <= budget
+            same = self.device != "cpu" or width == len(windows[number].token_ids)
+            if call and fits and same:
+                call.append(number)
+            else:
+                calls.append([number])
+        return calls
+
+    def _combine(self, windows: Sequence[_Window], pooled: Vectors, count: int) -> Vectors:
+        """Return a vector a text: that of its window, or the mean over windows weighted by their tokens."""
+        vectors = np.zeros((count, self.manifest.dim), dtype=np.float32)
+        for row, group in groupby(range(len(windows)), key=lambda number: windows[number].row):
+            numbers = list(group)
+            if len(numbers) == 1:
+                vectors[row] = pooled[numbers[0]]
+                continue
+            weights = np.array([len(windows[number].token_ids) for number in numbers], dtype=np.float32)
+            vectors[row] = (pooled[numbers] * weights[:, None]).sum(axis=0) / weights.sum()
+        return vectors
 
     def _token_vectors(self, windows: Sequence[list[int]]) -> list[Vectors]:
         """Run the graph once and return each window's token vectors, shape (tokens, dim), float32."""
@@ -198,11 +224,13 @@ class OnnxEncoder:
         hidden = run(self._session, {name: feeds[name] for name in self._inputs}, _OUTPUT)
         return [hidden[row, :length].astype(np.float32, copy=False) for row, length in enumerate(lengths)]
 
-    def _mean_of_windows(self, windows: Sequence[tuple[Vectors, int]]) -> Vector:
-        """Pool each window's token vectors and return their mean, weighted by tokens of text."""
-        if len(windows) == 1:
-            return pool(windows[0][0], self._pooling)
-        pooled = np.stack([pool(tokens, self._pooling) for tokens, _ in windows])
-        weights = np.array([count for _, count in windows], dtype=np.float32)
-        mean: Vector = (pooled * weights[:, None]).sum(axis=0) / weights.sum()
-        return mean
+
+class _Locked(Iterator[T]):
+    """An iterator that several threads may take from."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items, self._lock = items, Lock()
+
+    def __next__(self) -> T:
+        with self._lock:
+            return next(self._items)

@@ -103,9 +103,12 @@ class IndexWriter:
     def begin(self) -> None:
         """Start a transaction."""
         self._connection.execute("BEGIN IMMEDIATE")
+        self._changes_at_begin = self._connection.total_changes
 
     def commit(self) -> None:
         """Make everything since `begin` visible and durable, and start the next transaction."""
+        if self._connection.total_changes == self._changes_at_begin:
+            return
         number = int(read_meta(self._path, self._connection, "commit")) + 1
         self._connection.execute("UPDATE meta SET value = ? WHERE key = 'commit'", (str(number),))
         self._connection.execute("COMMIT")
@@ -120,6 +123,11 @@ class IndexWriter:
 
     def put_root(self, stored_path: bytes, settings: str) -> int:
         """Add a root or replace its settings; return its id."""
+        known = self._connection.execute(
+            "SELECT id FROM root WHERE path = ? AND settings = ?", (stored_path, settings)
+        ).fetchone()
+        if known is not None:
+            return int(known[0])
         self._connection.execute(
             "INSERT INTO root (path, settings, row_hash) VALUES (?, ?, ?) ON CONFLICT (path)"
             " DO UPDATE SET (settings, row_hash) = (excluded.settings, excluded.row_hash)",

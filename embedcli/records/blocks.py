@@ -108,9 +108,11 @@ def as_utf8(blocks: Iterator[bytes]) -> Utf8Blocks:
     UTF-8 too, so that it is replaced and counted in the record it stands in.
     """
     head = b""
+    marks = (codecs.BOM_UTF8, *(mark for mark, _ in _BOMS))
     for block in blocks:
         head += block
-        if len(head) >= _LONGEST_BOM:
+        # As soon as it can be no mark any more: a slow pipe is not waited for.
+        if len(head) >= _LONGEST_BOM or not any(mark.startswith(head) for mark in marks):
             break
     for mark, encoding in _BOMS:
         if head.startswith(mark):

@@ -56,7 +56,8 @@ def table_records(
 ) -> Iterator[Record]:
     """Yield one record for each row but the header.
 
-    The header's raw bytes and those of the records join back to the input. A blank line is a blank record. A row with more or fewer cells than the first one is a problem.
+    The header's raw bytes and those of the records join back to the input. A blank line is a blank record.
+    A row with more or fewer cells than the first one is a problem.
 
     Args:
         reading: The source.

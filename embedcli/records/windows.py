@@ -46,13 +46,15 @@ def iter_windows(
         cut = end if limit is None else _cut(text, start, max(limit, covered + 1), covered, end)
         is_known = limit is None and start == piece_start
         # Words may have more tokens at the beginning of a text than in its middle, and so may their halves.
-        while not is_known and (over := _over_limit(text, start, cut, token_spans, max_tokens)) is not None:
-            if over <= covered and start < covered:
-                start = covered  # The overlap left no room for anything new.
-            elif over <= covered:
-                break  # One character with more tokens than allowed.
-            else:
-                cut = _cut(text, start, over, covered, end)
+        over = None if is_known else _over_limit(text, start, cut, token_spans, max_tokens)
+        while over is not None and over > covered:
+            cut = _cut(text, start, over, covered, end)
+            over = _over_limit(text, start, cut, token_spans, max_tokens)
+        if over is not None and start < covered:
+            start = covered  # The overlap left no room for anything new.
+            continue
+        if over is not None:
+            cut = covered + 1  # One character with more tokens than allowed.
         yield start, start + len(text[start:cut].rstrip())
         covered = cut + _blank_chars(text, cut, end)
         if covered >= end:

@@ -13,6 +13,7 @@ from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
+    from typing import Self
 
     from embedcli.datatypes import Hit, OnLong, Role, Vectors
     from embedcli.encode.catalog import Model
@@ -30,7 +31,7 @@ class Embedder:
         self.model, self._settings = model, settings
         self._vectorizers: dict[VectorSettings, Vectorizer] = {}
 
-    def __enter__(self) -> Embedder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

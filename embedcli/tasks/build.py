@@ -12,24 +12,22 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from embedcli.datatypes import STDIN_NAME, Chunking, OnLong, Problem, Source
 from embedcli.errors import Interrupted, UsageError
-from embedcli.index.file import Identity, open_for_writing
+from embedcli.index.file import open_for_writing
 from embedcli.index.writer import FileStat, IndexWriter, fields_json
 from embedcli.records.fingerprint import file_hash, text_hash
 from embedcli.records.read import read_records
 from embedcli.records.settings import ReadSettings
 from embedcli.records.source import find_sources
 from embedcli.tasks.build_queue import BuildQueue
+from embedcli.tasks.chunks import identity_of, record_chunks
 from embedcli.tasks.places import root_from_stored, shown_path, store_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
-    from embedcli.datatypes import Chunk, Counts, OnProblem, Record
+    from embedcli.datatypes import Counts, OnProblem, Record
     from embedcli.tasks.vectorize import Vectorizer
-
-OVERLAP_TOKENS = 32
-"""Tokens that neighbouring windows of a long chunk share, so that a sentence on the cut is whole in one."""
 
 YOUNG_NS = 2_000_000_000
 """A file this much younger than its last look may have changed again within the clock's grain."""
@@ -91,22 +89,6 @@ class _Root:
         read = asdict(self.read)
         chosen = {key: read[key] for key in keys if read[key] != getattr(ReadSettings(), key)}
         return json.dumps({"chunking": self.chunking or "auto", "on_long": self.on_long, **chosen})
-
-
-def identity_of(vectorizer: Vectorizer, dtype: str) -> Identity:
-    """Return the identity of an index that holds this vectorizer's vectors."""
-    manifest = vectorizer.model.manifest
-    return Identity(
-        model=manifest.name,
-        variant=vectorizer.variant,
-        fingerprint=vectorizer.fingerprint,
-        pooling=vectorizer.pooling,
-        query_prompt=manifest.prompts.get("query", ""),
-        document_prompt=vectorizer.prompt,
-        max_tokens=manifest.max_tokens,
-        dim=vectorizer.dim,
-        dtype=dtype,
-    )
 
 
 def build_index(
@@ -321,6 +303,7 @@ class _Build:
                 continue
             named = replace(record, id=_stored_id(record, source, relative))
             stored = self._writer.stored_record(number, named.id)
+            chunking = root.chunking or ("paragraphs" if records.format == "whole" else "none")
             fields, content_of_record = fields_json(named), _record_hash(named)
             if stored is not None and may_reuse and stored.text_hash == content_of_record:
                 self._writer.move_record(number, stored, named, fields)
@@ -333,7 +316,7 @@ class _Build:
                 named,
                 fields,
                 content_of_record,
-                self._chunks(root, record, is_whole=records.format == "whole"),
+                record_chunks(record, chunking, root.on_long, self._vectorizer),
                 root.on_long,
             )
         failed = any(problem.is_error for problem in problems)
@@ -355,25 +338,6 @@ class _Build:
             )
 
         self.queue.add_step(finish)
-
-    def _chunks(self, root: _Root, record: Record, *, is_whole: bool) -> Iterator[Chunk]:
-        """Yield a record's chunks, none of them longer than the model takes if they are to be split."""
-        from embedcli.records.chunk import chunk_text
-
-        chunking = root.chunking or ("paragraphs" if is_whole else "none")
-        if record.vector is not None or root.on_long != "split":
-            return chunk_text(
-                record.text, chunking, line=record.line, token_spans=None, max_tokens=None, overlap_tokens=0
-            )
-        encoder = self._vectorizer.encoder
-        return chunk_text(
-            record.text,
-            chunking,
-            line=record.line,
-            token_spans=encoder.token_spans,
-            max_tokens=self._vectorizer.room_tokens,
-            overlap_tokens=OVERLAP_TOKENS,
-        )
 
 
 def _stat(source: Source) -> FileStat | None:

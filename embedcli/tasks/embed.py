@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.datatypes import Record
+from embedcli.tasks.chunks import record_chunks
 from embedcli.tasks.pipeline import batches, overlapped
 
 if TYPE_CHECKING:
@@ -45,23 +46,11 @@ def split_long(records: Iterable[Record], vectorizer: Vectorizer) -> Iterator[Re
 
     A part has the id `record-id#n`, and in its fields `chunk` (n), `start` and `end` (characters).
     """
-    from embedcli.records.chunk import chunk_text
-
     for record in records:
         if record.vector is not None or record.is_blank:
             yield record
             continue
-        encoder = vectorizer.encoder
-        chunks = list(
-            chunk_text(
-                record.text,
-                "none",
-                line=record.line,
-                token_spans=encoder.token_spans,
-                max_tokens=vectorizer.room_tokens,
-                overlap_tokens=0,
-            )
-        )
+        chunks = list(record_chunks(record, "none", "split", vectorizer))
         if len(chunks) < 2:
             yield record
             continue

@@ -11,7 +11,7 @@ from embedcli.datatypes import STDIN_NAME, Chunk, Hit, Record
 from embedcli.errors import UsageError
 from embedcli.index.file import check_identity, open_for_reading
 from embedcli.index.reader import IndexReader
-from embedcli.tasks.build import OVERLAP_TOKENS, identity_of
+from embedcli.tasks.chunks import identity_of, record_chunks
 from embedcli.tasks.pipeline import batches, overlapped
 from embedcli.tasks.places import root_from_stored, shown_path
 
@@ -166,8 +166,6 @@ def _hit(unit: _Unit, cosine: float) -> Hit:
 
 def _units(records: Iterable[Record], documents: Vectorizer, chunking: Chunking | None) -> Iterator[_Unit]:
     """Yield every chunk of every record that is not blank."""
-    from embedcli.records.chunk import chunk_text
-
     for record in records:
         if record.is_blank:
             continue
@@ -175,15 +173,7 @@ def _units(records: Iterable[Record], documents: Vectorizer, chunking: Chunking 
         if how == "none" and (record.vector is not None or documents.settings.on_long != "split"):
             yield _Unit(record, _whole(record))
             continue
-        encoder = documents.encoder if documents.settings.on_long == "split" else None
-        for chunk in chunk_text(
-            record.text,
-            how,
-            line=record.line,
-            token_spans=encoder.token_spans if encoder else None,
-            max_tokens=documents.room_tokens if encoder else None,
-            overlap_tokens=OVERLAP_TOKENS,
-        ):
+        for chunk in record_chunks(record, how, documents.settings.on_long, documents):
             yield _Unit(record, chunk)
 
 

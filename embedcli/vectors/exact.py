@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.int64]
 
 SCAN_NUMBERS: Final = 1 << 19
-"""float32 numbers scanned at a time, 2 MiB: still cached in the second pass; smaller steps cost more calls."""
+"""float32 numbers scanned at a time, 2 MiB: cached for the second pass; smaller steps cost more calls."""
 CONVERT_NUMBERS: Final = 1 << 16
 """float16 numbers converted at a time, 256 KiB as float32; 100 ms where 8 times as many take 130."""
 SAFE_SQUARES: Final = (1e-12, 1e12)

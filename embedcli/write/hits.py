@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from embedcli.write.columns import clip, columns
 from embedcli.write.objects import dump
 
 if TYPE_CHECKING:
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Hit
     from embedcli.write.target import Output
 
-# What a terminal acts on, or what turns the direction of a line: C0 but the tab, DEL, C1, bidi controls.
-_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# What a terminal acts on, or what turns the direction of a line: C0 but the tab, DEL, C1, bidi controls, and
+# bytes of a name that are not UTF-8.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\udc80-\udcff]"
+)
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _MAGENTA, _GREEN, _CYAN, _RESET = "\x1b[35m", "\x1b[32m", "\x1b[36m", "\x1b[m"
 """The colours of grep: path, line number, separator."""
 
@@ -104,7 +109,7 @@ def write_counts(hits: Sequence[Hit], output: Output, stdin_name: str) -> None:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split("\n")).strip() if "\n" in text else text
+    return " ".join(text.split()) if "\n" in text else text
 
 
 def _hit_line(hit: Hit, text: str, style: HitStyle) -> bytes:
@@ -118,27 +123,26 @@ def _context_line(hit: Hit, number: int, text: str, style: HitStyle) -> bytes:
 
 def _line(places: Sequence[tuple[str | None, str]], separator: str, text: str, style: HitStyle) -> bytes:
     """Return one line: the places, each with the separator behind it, and the text."""
-    head = "".join(f"{_shown(place, style)}{separator}" for place, _ in places if place is not None)
-    shown = _shown(text, style)
-    if style.width is not None and len(head) + len(shown) > style.width:
-        shown = shown[: max(0, style.width - len(head) - 1)] + "…"
+    shown = [(_shown(place, style), color) for place, color in places if place is not None]
+    # A half surrogate pair in a text has no bytes; in a name it stands for a byte that is not UTF-8.
+    text = _HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", _shown(text, style))
+    if style.width is not None:
+        text = clip(text, max(1, style.width - sum(columns(place) + 1 for place, _ in shown)))
     if style.color:
-        colored = f"{_CYAN}{separator}{_RESET}"
-        head = "".join(
-            f"{color}{_shown(place, style)}{_RESET if color else ''}{colored}"
-            for place, color in places
-            if place is not None
-        )
-    # Names come back as the bytes they are; half surrogate pairs in a text have none.
-    line = f"{head}{shown}\n"
-    try:
-        return line.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return line.encode("utf-8", "replace")
+        separator = f"{_CYAN}{separator}{_RESET}"
+        shown = [(f"{color}{place}{_RESET}" if color else place, color) for place, color in shown]
+    head = "".join(place + separator for place, _ in shown)
+    return f"{head}{text}\n".encode("utf-8", "surrogateescape")
 
 
 def _shown(text: str, style: HitStyle) -> str:
-    """Show what a terminal would act on as an escape such as `\\x1b`."""
+    r"""Show what a terminal would act on as an escape such as `\x1b`."""
     if not style.escape_controls:
         return text
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    return _CONTROLS.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    # A byte that is not UTF-8 comes as 0xdc00 plus itself.
+    character = chr(ord(match[0]) - 0xDC00) if match[0] >= "\udc80" else match[0]
+    return character.encode("unicode_escape").decode("ascii")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,17 +17,32 @@ if TYPE_CHECKING:
 RESERVED = ("vector", "vector_dtype", "vector_scale", "vector_model")
 """What a record says about its vector; own fields of these names never get this far."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 
 def dump(value: object) -> bytes:
-    """Return compact JSON: integers of any size as they are, half surrogate pairs as escapes.
+    r"""Return compact JSON: integers of any size as they are, half surrogate pairs as escapes.
 
-    Characters stay readable; only what has no UTF-8 form is escaped.
+    Characters stay readable; only what has no UTF-8 form is escaped, as `\udc80`. Numbers that JSON does not
+    have (not a number, infinity) become null.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
+        text = _ENCODER.encode(value)
+    except ValueError:
+        text = _ENCODER.encode(_finite(value))
+    # What Python writes for a character that cannot be encoded is what JSON calls it.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _finite(value: object) -> object:
+    """Return a JSON value with null for each number that JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
 
 
 def record_object(record: Record, *, keep_text: bool, text_fields: Sequence[str]) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STDOUT_NAME = "standard output"
+
+_STDOUT_PATHS = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+_DESCRIPTORS = ("/dev/std", "/dev/fd/", "/proc/")
+"""Names of what is open already: what is behind them cannot be replaced by renaming."""
 
 
 class Output:
@@ -61,7 +65,9 @@ def open_output(path: str | None) -> Iterator[Output]:
     """Open an output for a block.
 
     A file is written beside its name and renamed into place when the block ends well; when it does not, the
-    old file stays and the new one is removed. Devices and FIFOs are written to directly.
+    old file stays and the new one is removed. A new file gets the permissions that the umask leaves, a
+    replaced one keeps its own. Devices, FIFOs and names of open descriptors (`/dev/stdout`) are written to
+    directly.
 
     Args:
         path: The file; None or `-` for standard output.
@@ -70,7 +76,8 @@ def open_output(path: str | None) -> Iterator[Output]:
         OutputClosedError: The reader of standard output has gone.
         OutputError: The output cannot be written; the message names it and the reason.
     """
-    if path is None or path == "-":
+    # Opening /dev/stdout anew would empty a file that the shell appends to.
+    if path is None or path in _STDOUT_PATHS:
         if sys.stdout is None:
             raise OutputError(f"cannot write to {STDOUT_NAME}: it is closed")
         output = Output(cast("BinaryIO", sys.stdout.buffer), STDOUT_NAME)
@@ -79,9 +86,9 @@ def open_output(path: str | None) -> Iterator[Output]:
         return
     # The file behind a symbolic link is replaced, not the link.
     real = Path(os.path.realpath(path))
-    if real.exists() and not real.is_file():
+    if _is_direct(path):
         with translated(path):
-            stream = real.open("wb")
+            stream = os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "wb")
         try:
             output = Output(stream, path)
             yield output
@@ -94,38 +101,56 @@ def open_output(path: str | None) -> Iterator[Output]:
         yield output
 
 
+def _is_direct(path: str) -> bool:
+    """Whether a path is opened as it is: not a file that can be replaced, nor one that is still to come."""
+    if path.startswith(_DESCRIPTORS) or path.endswith("/"):
+        return True
+    try:
+        # Not the resolved path: the kernel follows its own links where their text leads nowhere.
+        return not stat.S_ISREG(Path(path).stat().st_mode)
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def _beside(path: Path, name: str) -> Iterator[Output]:
     """Write a temporary file in the same folder and rename it over `path`."""
+    # A short name, since the longest names leave no room for an ending; hidden, so that walks pass it over.
+    temporary = path.parent / f".embedcli-{secrets.token_hex(8)}.tmp"
     with translated(name):
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+        old = _permissions(path)
+        if old is not None and not os.access(path, os.W_OK):
+            # Renaming would replace it all the same.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        handle = os.open(temporary, flags, 0o666 if old is None else 0o600)
     try:
-        stream = os.fdopen(handle, "w+b")
+        stream = os.fdopen(handle, "wb")
         try:
             output = Output(stream, name)
             yield output
             output.flush()
             with translated(name):
-                os.fchmod(stream.fileno(), _mode(path))
+                if old is not None:
+                    os.fchmod(stream.fileno(), old)
                 os.fsync(stream.fileno())
         finally:
             with contextlib.suppress(OSError):
                 stream.close()
         with translated(name):
-            Path(temporary).rename(path)
+            temporary.rename(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
 
 
-def _mode(path: Path) -> int:
-    """Return the permissions of the file that is replaced, or those that a new one gets."""
-    with contextlib.suppress(OSError):
+def _permissions(path: Path) -> int | None:
+    """Return the permissions of the file that is replaced; None where there is none."""
+    try:
         return stat.S_IMODE(path.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+    except FileNotFoundError:
+        return None
 
 
 @contextlib.contextmanager

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import io
+import re
 import shutil
 import tempfile
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, cast
 
 from embedcli.errors import UsageError
-from embedcli.write.objects import record_object, with_vector
+from embedcli.write.objects import dump, record_object, with_vector
+from embedcli.write.target import Output, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from embedcli.datatypes import Record, VectorDtype
-    from embedcli.write.target import Output
 
 VectorFormat = Literal["jsonl", "base64", "npy", "raw", "csv"]
 
 _STORED = {"float32": "<f4", "float16": "<f2", "int8": "|i1", "uint8": "|u1", "binary": "|u1"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-](\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _COPY_BYTES = 1 << 20
+_SPOOL_NAME = "a temporary file"
+"""How messages call what keeps the rows of `.npy` until their number is known."""
 
 
 class VectorWriter(Protocol):
@@ -73,13 +78,27 @@ def open_vector_writer(
     """
     match form:
         case "jsonl" | "base64":
-            return _JsonWriter(output, dtype, vector_model, keep_text, text_fields, form == "base64")
+            return _JsonWriter(
+                output,
+                dtype=dtype,
+                vector_model=vector_model,
+                keep_text=keep_text,
+                text_fields=text_fields,
+                as_base64=form == "base64",
+            )
         case "npy":
             return _NpyWriter(output, dtype, width)
         case "raw":
             return _RawWriter(output, dtype)
         case "csv":
-            return _CsvWriter(output, width, keep_text, text_fields, csv_raw, is_table)
+            return _CsvWriter(
+                output,
+                width=width,
+                keep_text=keep_text,
+                text_fields=text_fields,
+                csv_raw=csv_raw,
+                is_table=is_table,
+            )
 
 
 class _JsonWriter:
@@ -88,6 +107,7 @@ class _JsonWriter:
     def __init__(
         self,
         output: Output,
+        *,
         dtype: str,
         vector_model: str,
         keep_text: bool,
@@ -146,9 +166,13 @@ class _NpyWriter:
     def __init__(self, output: Output, dtype: str, width: int) -> None:
         self._output, self._stored, self._width = output, _STORED[dtype], width
         self._count = 0
-        self._spool = None if output.can_be_patched() else tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
-        if self._spool is None:
+        self._spool: Output | None = None
+        if output.can_be_patched():
             output.write(self._header())
+            return
+        with translated(_SPOOL_NAME):
+            self._rows = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
+        self._spool = Output(cast("BinaryIO", self._rows), _SPOOL_NAME)
 
     def _header(self) -> bytes:
         from numpy.lib import format as npy
@@ -164,28 +188,27 @@ class _NpyWriter:
         del scale
         content = codes.astype(self._stored, copy=False).tobytes()
         self._count += len(records)
-        if self._spool is None:
-            self._output.write(content)
-        else:
-            self._spool.write(content)
+        (self._spool or self._output).write(content)
 
     def close(self) -> None:
         """Write the header, and behind it the rows that waited."""
         if self._spool is None:
             self._output.patch(self._header())
             return
+        self._spool.flush()
         self._output.write(self._header())
-        self._spool.seek(0)
-        shutil.copyfileobj(self._spool, self._output, _COPY_BYTES)
-        self._spool.close()
+        with self._rows:
+            self._rows.seek(0)
+            shutil.copyfileobj(self._rows, self._output, _COPY_BYTES)
 
 
 class _CsvWriter:
-    """A table: id, text, own fields, and a column for each number; a table's own columns stay as they were."""
+    """A table: id, text, own fields and a column for each number; a table's own columns stay as they were."""
 
     def __init__(
         self,
         output: Output,
+        *,
         width: int,
         keep_text: bool,
         text_fields: Sequence[str],
@@ -203,14 +226,14 @@ class _CsvWriter:
         dropped = () if self._keep_text else self._text_fields
         return {key: value for key, value in record.fields.items() if key not in dropped}
 
-    def _begin(self, columns: list[str]) -> None:
+    def _begin(self, columns: list[str], *, is_table: bool) -> None:
         self._columns = columns
-        self._write_rows([[*columns, *(f"v{number}" for number in range(self._width))]])
+        names = [self._cell(column, is_table=is_table) for column in columns]
+        self._write_rows([[*names, *(f"v{number}" for number in range(self._width))]])
 
     def _write_rows(self, rows: list[list[str]]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        self._output.write(text.getvalue().encode("utf-8", "replace"))
+        text = "".join(",".join(row) + "\n" for row in rows)
+        self._output.write(_HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text).encode())
         self._output.flush()
 
     def write(
@@ -221,17 +244,16 @@ class _CsvWriter:
         del scale
         rows = []
         for record, vector in zip(records, codes, strict=True):
-            fields = self._fields(record)
+            fields, is_table = self._fields(record), self._is_table(record)
             if self._columns is None:
-                self._begin(list(fields))
+                self._begin(list(fields), is_table=is_table)
             columns = self._columns or []
             if strange := [key for key in fields if key not in columns]:
                 raise UsageError(
                     f"{record.path or '-'}:{record.line}: field {strange[0]!r} is not in the first record",
                     hint="a table needs the same fields in all records; --to jsonl does not",
                 )
-            is_table = self._is_table(record)
-            cells = [self._cell(fields.get(key), is_table) for key in columns]
+            cells = [self._cell(fields.get(key), is_table=is_table) for key in columns]
             if record.is_blank:
                 numbers = [""] * self._width
             else:
@@ -240,20 +262,22 @@ class _CsvWriter:
             rows.append([*cells, *numbers])
         self._write_rows(rows)
 
-    def _cell(self, value: object, is_table: bool) -> str:
-        """Return a cell's text; one that a spreadsheet would run is made harmless by a leading quote.
+    def _cell(self, value: object, *, is_table: bool) -> str:
+        """Return a cell's text; one that a spreadsheet would run is made harmless by a leading apostrophe.
 
-        Source: OWASP, "CSV Injection".
+        Cells are quoted here, since the standard library left a lone CR unquoted before Python 3.13.
+
+        Source: OWASP, "CSV Injection"; RFC 4180 for the quotes.
         """
-        from embedcli.write.objects import dump
-
         if value is None:
             return ""
         text = value if isinstance(value, str) else dump(value).decode()
-        harmless = self._csv_raw or is_table or not isinstance(value, str)
-        return text if harmless or not text.startswith(_FORMULA_STARTS) else f"'{text}"
+        harmless = self._csv_raw or is_table or not isinstance(value, str) or _NUMBER.fullmatch(text)
+        if not harmless and text.startswith(_FORMULA_STARTS):
+            text = f"'{text}"
+        return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
 
     def close(self) -> None:
         """Write the header at least."""
         if self._columns is None:
-            self._begin(["id", "text"] if self._keep_text else ["id"])
+            self._begin(["id", "text"] if self._keep_text else ["id"], is_table=False)

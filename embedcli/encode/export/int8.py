@@ -29,20 +29,23 @@ Each layer has one to three channels with values up to ten times as high as all 
 stretch the scale and leave a few bits for the rest.
 """
 
-# Read by every ONNX Runtime that the package allows.
-_OPSET, _IR_VERSION = 18, 9
-
 _WORTH_SCALING = 1.5
 """After GELU, scaling takes an operator of its own; it is spent where a channel passes the limit by this."""
 
+# Read by every ONNX Runtime that the package allows.
+_OPSET, _IR_VERSION = 18, 9
 
-def build_int8(network: Network, ranges: Mapping[str, Range], max_tokens: int) -> Any:
+
+def build_int8(
+    network: Network, ranges: Mapping[str, Range], max_tokens: int, *, channel_limit: float = CHANNEL_LIMIT
+) -> Any:
     """Build the graph.
 
     Args:
         network: The weights.
         ranges: What `calibrate.measure_ranges` found for the same weights.
         max_tokens: Tokens that a call can take; positions beyond are left out.
+        channel_limit: In units of the activation; infinite to leave every channel as it is.
 
     Returns:
         An ONNX `ModelProto` with the input `input_ids`, shape (texts, tokens), int64, all texts of one
@@ -52,7 +55,7 @@ def build_int8(network: Network, ranges: Mapping[str, Range], max_tokens: int) -
         in place of its exponent; Jacob et al. 2018, Quantization and Training of Neural Networks,
         section 2.1 (affine integers).
     """
-    graph = _Int8Graph(network, ranges)
+    graph = _Int8Graph(network, ranges, channel_limit)
     unit, norm = graph.embed(max_tokens), network.norm
     for number, layer in enumerate(network.layers):
         name = f"layer{number}"
@@ -94,8 +97,8 @@ class _Int8Graph:
     product, only the multiplication is left to do, and the addition joins the bias of the next.
     """
 
-    def __init__(self, network: Network, ranges: Mapping[str, Range]) -> None:
-        self._network, self._ranges = network, ranges
+    def __init__(self, network: Network, ranges: Mapping[str, Range], channel_limit: float) -> None:
+        self._network, self._ranges, self._limit = network, ranges, channel_limit
         self._nodes: list[Any] = []
         self._constants: dict[str, Array] = {}
 
@@ -114,6 +117,7 @@ class _Int8Graph:
     def embed(self, max_tokens: int) -> str:
         """Look up tokens and positions and return the unit part of their norm."""
         import numpy as np
+        from onnx import TensorProto
 
         words = self._network.words
         scale = np.maximum(np.abs(words).max(axis=1, keepdims=True), np.float32(1e-9)) / np.float32(127)
@@ -128,7 +132,7 @@ class _Int8Graph:
         self.add("Expand", ["one", "token_count"], "token_ones")
         self.add("Expand", ["zero", "token_count"], "token_zeros")
         self.add("Gather", ["words", "input_ids"], "word_integers")
-        self.add("Cast", ["word_integers"], "word_numbers", to=_float_type())
+        self.add("Cast", ["word_integers"], "word_numbers", to=TensorProto.FLOAT)
         self.add("Gather", ["word_scales", "input_ids"], "word_scale")
         self.add("Mul", ["word_numbers", "word_scale"], "word_vectors")
         self.add("Slice", ["positions", "first", "token_count"], "position_vectors")
@@ -160,7 +164,7 @@ class _Int8Graph:
         found = self._ranges[linear.source]
         ends = (found.low - norm.shift) / norm.scale, (found.high - norm.shift) / norm.scale
         low, high = np.minimum(*ends), np.maximum(*ends)
-        factors = _smoothing(low, high)
+        factors = _smoothing(low, high, self._limit)
         scaled = self.add("Mul", [unit, self.constant(f"{name}_factors", factors)], f"{name}_input")
         return self._quantize(
             scaled,
@@ -172,10 +176,12 @@ class _Int8Graph:
 
     def plain_input(self, source: str, linear: Linear) -> _Quantized:
         """Quantize a tensor for a product; channels far beyond the limit are scaled down first."""
+        low: Array
+        high: Array
+        weight: Array = linear.weight
         low, high = self._ranges[linear.source]
-        weight = linear.weight
-        if max(-low.min(), high.max()) > CHANNEL_LIMIT * _WORTH_SCALING:
-            factors = _smoothing(low, high)
+        if max(-low.min(), high.max()) > self._limit * _WORTH_SCALING:
+            factors = _smoothing(low, high, self._limit)
             low, high, weight = low * factors, high * factors, weight / factors[:, None]
             factors_name = self.constant(f"{source}_factors", factors)
             source = self.add("Mul", [source, factors_name], f"{source}_input")
@@ -240,16 +246,9 @@ class _Int8Graph:
         )
 
 
-def _smoothing(low: Array, high: Array) -> Array:
+def _smoothing(low: Array, high: Array, limit: float) -> Array:
     """Return the factor for each channel that keeps it within the limit, at most 1, shape (channels,)."""
     import numpy as np
 
     reach = np.maximum(np.maximum(-low, high), np.float32(1e-9))
-    return np.minimum(np.float32(1), np.float32(CHANNEL_LIMIT) / reach).astype(np.float32)
-
-
-def _float_type() -> int:
-    """Return ONNX's number for float32."""
-    from onnx import TensorProto
-
-    return int(TensorProto.FLOAT)
+    return np.minimum(np.float32(1), np.float32(limit) / reach).astype(np.float32)

@@ -116,78 +116,81 @@ What time does the pharmacy close on Saturdays?
 
 _PASSAGES = (
     """The lighthouse was built in 1871 from granite that came by sea, one block at a time, in summers when
-the weather allowed it. For eighty years three keepers lived there and were relieved every six weeks. The lamp
-is now switched on and off by a sensor, and the only visitors are an engineer in spring and, some years,
-a film crew. Gulls nest on the gallery.""",
+the weather allowed it. For eighty years three keepers lived there and were relieved every six weeks.
+The lamp is now switched on and off by a sensor, and the only visitors are an engineer in spring and,
+some years, a film crew. Gulls nest on the gallery.""",
     """To replace the filter, switch the machine off and let it cool for at least fifteen minutes. Open the
-flap at the rear, press the two grey clips together, and pull the cartridge straight out. Rinse the chamber with
-clean water. The new cartridge only fits one way round: the arrow must point to the front. Close the flap,
-switch the machine on, and run two cups of water through it before you make coffee again.""",
+flap at the rear, press the two grey clips together, and pull the cartridge straight out. Rinse the
+chamber with clean water. The new cartridge only fits one way round: the arrow must point to the front.
+Close the flap, switch the machine on, and run two cups of water through it before you make coffee
+again.""",
     """We studied whether short walks after meals lower blood sugar in adults with a raised risk of diabetes.
-Seventy-two volunteers were assigned at random to three groups: no walking, one walk of thirty minutes, or
-three walks of ten minutes, each begun within half an hour after a meal. Glucose was recorded every five
-minutes for two weeks. Three short walks lowered the mean after the evening meal by eleven percent against
-no walking (p = 0.004); one long walk had a smaller effect that was not significant. Sleep, weight and diet
-did not differ between the groups. The effect was largest in volunteers over sixty. We conclude that the
-time of exercise matters, not only its amount, and that advice to walk after dinner is simple, cheap and
-probably effective. Longer trials should show whether the benefit lasts.""",
+Seventy-two volunteers were assigned at random to three groups: no walking, one walk of thirty minutes,
+or three walks of ten minutes, each begun within half an hour after a meal. Glucose was recorded every
+five minutes for two weeks. Three short walks lowered the mean after the evening meal by eleven percent
+against no walking (p = 0.004); one long walk had a smaller effect that was not significant. Sleep,
+weight and diet did not differ between the groups. The effect was largest in volunteers over sixty. We
+conclude that the time of exercise matters, not only its amount, and that advice to walk after dinner
+is simple, cheap and probably effective. Longer trials should show whether the benefit lasts.""",
     """Dear customer, thank you for your message of 4 May. We have looked into your order and found that the
-parcel was returned to us because the street number was missing. We can send it again free of charge, or
-pay back the full amount including postage. Please let us know which you prefer within fourteen days; if we
-do not hear from you we shall refund the order. We are sorry for the delay.""",
+parcel was returned to us because the street number was missing. We can send it again free of charge,
+or pay back the full amount including postage. Please let us know which you prefer within fourteen
+days; if we do not hear from you we shall refund the order. We are sorry for the delay.""",
     """A hash table keeps its entries in an array of buckets and finds the bucket of a key from the key's
-hash. As long as the array is much larger than the number of entries, most buckets hold one entry or none, and a
-look-up takes constant time on average. When the table fills up, a larger array is made and every entry is
-moved. Moving is slow, but it happens so rarely that the average cost of an insertion stays constant. The
-worst case is another matter: an attacker who can choose the keys can make them all fall into one bucket.
-Random seeds for the hash function, chosen when the program starts, make this hard. Open addressing stores
-the entries in the array itself and probes the next places until it finds a free one. It needs less memory
-and is kinder to the cache, but it slows down badly when the table is nearly full, and deletion requires
-markers or the shifting of later entries.""",
+hash. As long as the array is much larger than the number of entries, most buckets hold one entry or
+none, and a look-up takes constant time on average. When the table fills up, a larger array is made and
+every entry is moved. Moving is slow, but it happens so rarely that the average cost of an insertion
+stays constant. The worst case is another matter: an attacker who can choose the keys can make them all
+fall into one bucket. Random seeds for the hash function, chosen when the program starts, make this
+hard. Open addressing stores the entries in the array itself and probes the next places until it finds
+a free one. It needs less memory and is kinder to the cache, but it slows down badly when the table is
+nearly full, and deletion requires markers or the shifting of later entries.""",
     """The council voted on Tuesday to close the northern half of the market square to cars from next spring.
 Eleven members were in favour and six against. Traders had warned that customers would stay away, while
 residents pointed to towns where trade rose after similar steps. The square will get trees, benches and
-stands for two hundred bicycles. Deliveries remain possible until ten in the morning. The change will be
-reviewed after a year.""",
+stands for two hundred bicycles. Deliveries remain possible until ten in the morning. The change will
+be reviewed after a year.""",
     """def running_mean(values):
     total = 0.0
     for count, value in enumerate(values, start=1):
         total += value
         yield total / count""",
     """On the morning of the third day they saw the pass. It lay further to the west than the map showed,
-between a black tooth of rock and a field of old snow, and the path to it crossed four streams, all of them high.
-Anders wanted to wait. The sky was clear, he said, and by evening the water would be lower still; but Ruth
-had counted the bread, and knew that they could not wait. So they roped up, although none of them trusted
-the rope, and went down to the first stream. It was shallow and very cold. The second was worse. In the
-third Anders lost a boot, and stood laughing in the middle of the water with one bare foot held up like a
-heron, until the others laughed as well. The fourth stream they did not cross at all. A slab had come down
-from the cliff during the winter and lay from bank to bank, as flat as a table, and they walked over it as
-if somebody had put it there for them. Nobody spoke about it afterwards.""",
+between a black tooth of rock and a field of old snow, and the path to it crossed four streams, all of
+them high. Anders wanted to wait. The sky was clear, he said, and by evening the water would be lower
+still; but Ruth had counted the bread, and knew that they could not wait. So they roped up, although
+none of them trusted the rope, and went down to the first stream. It was shallow and very cold. The
+second was worse. In the third Anders lost a boot, and stood laughing in the middle of the water with
+one bare foot held up like a heron, until the others laughed as well. The fourth stream they did not
+cross at all. A slab had come down from the cliff during the winter and lay from bank to bank, as flat
+as a table, and they walked over it as if somebody had put it there for them. Nobody spoke about it
+afterwards.""",
     """Inflation measures how fast prices rise on average. Statisticians choose a basket of goods and services
-that an average household buys, record what it costs every month, and compare. No household buys exactly
-this basket, which is why people often feel that prices rise faster than the figures say: fuel and bread
-are bought every week and noticed, a cheaper television only once in some years.""",
+that an average household buys, record what it costs every month, and compare. No household buys
+exactly this basket, which is why people often feel that prices rise faster than the figures say: fuel
+and bread are bought every week and noticed, a cheaper television only once in some years.""",
     """Ingredients: 500 g potatoes, 1 onion, 4 eggs, olive oil, salt. Peel the potatoes and slice them thinly.
-Fry them slowly with the onion in plenty of oil until they are soft but not brown, about twenty minutes.
-Drain. Beat the eggs with salt, stir in the potatoes, and let the mixture stand for ten minutes. Cook it in
-a small pan over a low flame, turn it with the help of a plate, and finish the other side.""",
+Fry them slowly with the onion in plenty of oil until they are soft but not brown, about twenty
+minutes. Drain. Beat the eggs with salt, stir in the potatoes, and let the mixture stand for ten
+minutes. Cook it in a small pan over a low flame, turn it with the help of a plate, and finish the
+other side.""",
     """2025-11-03 04:12:09 WARN disk /dev/sdb1 92 % full
 2025-11-03 04:12:10 INFO nightly backup started
 2025-11-03 04:31:55 ERROR write failed: no space left on device
 2025-11-03 04:31:55 INFO backup aborted, 13421 of 20019 files copied""",
     """The ocean takes up about a quarter of the carbon dioxide that people release each year. Some of it is
-dissolved at the surface and mixed downwards; some is bound by algae and sinks as dead matter. The uptake
-slows the warming of the air, but it makes the water more acid. Since the beginning of industry the pH of
-the surface has fallen from roughly 8.2 to 8.1, which sounds small and means almost a third more hydrogen
-ions. Corals, mussels and some plankton build their shells from calcium carbonate, and have to spend more
-energy on it the more acid the water is. Experiments in tanks show slower growth for many species, though
-not for all, and some adapt over several generations. Cold water takes up more gas than warm water, so the
-polar seas are affected first. Measurements from ships, drifting floats and a handful of long time series
-agree well on the trend. What is less certain is how the circulation of the ocean will change: if the deep
-water is renewed more slowly, less carbon will be carried down, and more will stay in the air. Models differ
-widely on this point, and the records are too short to decide between them. It would help to measure the
-deep ocean far more often than is done today, in particular in the south, where winter storms keep ships
-away and most floats are lost within three years.""",
+dissolved at the surface and mixed downwards; some is bound by algae and sinks as dead matter. The
+uptake slows the warming of the air, but it makes the water more acid. Since the beginning of industry
+the pH of the surface has fallen from roughly 8.2 to 8.1, which sounds small and means almost a third
+more hydrogen ions. Corals, mussels and some plankton build their shells from calcium carbonate, and
+have to spend more energy on it the more acid the water is. Experiments in tanks show slower growth for
+many species, though not for all, and some adapt over several generations. Cold water takes up more gas
+than warm water, so the polar seas are affected first. Measurements from ships, drifting floats and a
+handful of long time series agree well on the trend. What is less certain is how the circulation of the
+ocean will change: if the deep water is renewed more slowly, less carbon will be carried down, and more
+will stay in the air. Models differ widely on this point, and the records are too short to decide
+between them. It would help to measure the deep ocean far more often than is done today, in particular
+in the south, where winter storms keep ships away and most floats are lost within three years.""",
 )
 
 PROBE_TEXTS: tuple[str, ...] = (

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
-import hashlib
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embedcli.encode.export.folder import Job, describe, move_into_place, read_present, write_legal
 from embedcli.encode.export.graph import (
     count_operators,
     fuse,
@@ -20,23 +18,14 @@ from embedcli.encode.export.graph import (
 )
 from embedcli.encode.export.libraries import export_libraries
 from embedcli.encode.export.settings import DEVICES
-from embedcli.encode.export.source import LEGAL_NAMES, TOKENIZER_NAME, read_source
-from embedcli.encode.manifest import (
-    MANIFEST_NAME,
-    FileEntry,
-    Manifest,
-    Probe,
-    Variant,
-    format_manifest,
-    read_manifest,
-)
-from embedcli.errors import ModelError, OutputError, UsageError
+from embedcli.encode.export.source import TOKENIZER_NAME, read_source
+from embedcli.encode.manifest import MANIFEST_NAME, Manifest, Probe, Variant, format_manifest
+from embedcli.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from embedcli.encode.export.settings import ExportSettings, Recipe
-    from embedcli.encode.export.source import SourceModel
 
 _RECIPES: dict[Recipe, str] = {
     "fp32": "fused",
@@ -55,16 +44,6 @@ _TELLING = (
     "Gelu",
 )
 """Operators that the manifest counts: they tell what is fused and what computes in integers."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Job:
-    """What stays the same through one export."""
-
-    model: SourceModel
-    settings: ExportSettings
-    max_tokens: int
-    on_step: Callable[[str], None]
 
 
 def export_model(
@@ -96,8 +75,8 @@ def export_model(
     max_tokens = settings.max_tokens or model.max_tokens
     if max_tokens > model.max_positions:
         raise UsageError(f"max_tokens {max_tokens}: the model has positions for {model.max_positions}")
-    present = _read_present(out, settings, model, max_tokens)
-    job = _Job(model, settings, max_tokens, on_step)
+    present = read_present(out, settings, model, max_tokens)
+    job = Job(model, settings, max_tokens, on_step)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -109,42 +88,17 @@ def export_model(
             work.mkdir()
             variant, probes = _make_variant(job, made, work, versions)
             on_step("write the manifest")
-            _write_texts(model, made, settings)
-            manifest = _manifest(job, made, variant, probes, present)
+            write_legal(job, made)
+            manifest = describe(job, made, variant, probes, present)
             (made / MANIFEST_NAME).write_text(format_manifest(manifest), encoding="utf-8")
-            _move_into_place(made, out)
+            move_into_place(made, out)
     except OSError as error:
         raise OutputError(f"{out}: {error}") from error
     return manifest
 
 
-def _read_present(
-    out: Path, settings: ExportSettings, model: SourceModel, max_tokens: int
-) -> Manifest | None:
-    """Return the manifest that `out` already has; None for a new folder.
-
-    Raises:
-        ModelError: It is of another model, so that its variants could not share a manifest.
-        UsageError: `out` holds something that is not a model.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    if not (out / MANIFEST_NAME).is_file():
-        raise UsageError(f"{out}: exists and is not a model folder")
-    present = read_manifest(out)
-    for word, found, wanted in (
-        ("name", present.name, settings.name),
-        ("weights_sha256", present.weights_sha256, model.weights_sha256),
-        ("max_tokens", present.max_tokens, max_tokens),
-    ):
-        # With the only variant replaced, nothing of the old model stays.
-        if found != wanted and set(present.variants) != {settings.recipe}:
-            raise ModelError(f"{out}: holds another model: {word} is {found}, not {wanted}")
-    return present
-
-
 def _make_variant(
-    job: _Job, made: Path, work: Path, versions: dict[str, str]
+    job: Job, made: Path, work: Path, versions: dict[str, str]
 ) -> tuple[Variant, tuple[Probe, ...]]:
     """Write the variant's ONNX file and the tokenizer into `made`, and measure it."""
     import onnx
@@ -173,7 +127,8 @@ def _make_variant(
         file=path.name,
         device=DEVICES[recipe],
         # Fixed scales and float arithmetic alike treat each text by itself.
-        one_text_per_call=False,
+        # Float products may round differently in larger calls; fixed integer scales cannot.
+        one_text_per_call=settings.recipe != "int8",
         recipe=_RECIPES[recipe],
         operators={name: counts[name] for name in _TELLING if counts[name]},
         cosine_min=cost.cosine_min,
@@ -188,7 +143,7 @@ def _make_variant(
     )
 
 
-def _apply_recipe(fused: Any, job: _Job, tokenizer: Path) -> Any:
+def _apply_recipe(fused: Any, job: Job, tokenizer: Path) -> Any:
     """Return the graph that the recipe makes of the fused one, its operators counted.
 
     Raises:
@@ -219,75 +174,3 @@ def _apply_recipe(fused: Any, job: _Job, tokenizer: Path) -> Any:
         "quantizing",
     )
     return graph
-
-
-def _write_texts(model: SourceModel, made: Path, settings: ExportSettings) -> None:
-    """Copy the licence and say in NOTICE where the weights are from and that they were changed."""
-    if "LICENSE" in model.legal:
-        shutil.copyfile(model.folder / "LICENSE", made / "LICENSE")
-    revision = settings.revision or f"weights with SHA-256 {model.weights_sha256}"
-    (made / "NOTICE").write_text(
-        f"{settings.name}\n\n"
-        f"Weights and tokenizer: {settings.source} ({revision}), licence {settings.licence}.\n"
-        "Changed by embedcli: converted to ONNX, operators fused and rewritten, and, in the variants whose\n"
-        "names say so, weights rounded to fewer bits. model.toml says how, file by file.\n",
-        encoding="utf-8",
-    )
-
-
-def _manifest(
-    job: _Job, made: Path, variant: Variant, probes: tuple[Probe, ...], present: Manifest | None
-) -> Manifest:
-    """Return the new manifest, or the present one with the variant added or replaced."""
-    model, settings = job.model, job.settings
-    files = {
-        name: _entry(made / name)
-        for name in (variant.file, TOKENIZER_NAME, *LEGAL_NAMES)
-        if (made / name).is_file()
-    }
-    if present is not None and set(present.variants) != {settings.recipe}:
-        default = settings.recipe == present.default_variant
-        return dataclasses.replace(
-            present,
-            variants={**present.variants, settings.recipe: variant},
-            files={**present.files, **files},
-            probes=probes if default else present.probes,
-        )
-    return Manifest(
-        name=settings.name,
-        kind="onnx",
-        description=settings.description,
-        source=settings.source,
-        revision=settings.revision or model.weights_sha256,
-        weights_sha256=model.weights_sha256,
-        licence=settings.licence,
-        languages=settings.languages,
-        not_for=settings.not_for,
-        dim=model.dim,
-        dims=settings.dims,
-        max_tokens=job.max_tokens,
-        pooling=model.pooling,
-        normalize=model.normalize,
-        tokenizer=TOKENIZER_NAME,
-        default_variant=settings.recipe,
-        prompts={**model.prompts, **settings.prompts},
-        variants={settings.recipe: variant},
-        files=files,
-        probes=probes,
-    )
-
-
-def _entry(path: Path) -> FileEntry:
-    """Return a file's hash and length."""
-    with path.open("rb") as stream:
-        return FileEntry(hashlib.file_digest(stream, "sha256").hexdigest(), path.stat().st_size)
-
-
-def _move_into_place(made: Path, out: Path) -> None:
-    """Move every file into `out`, the manifest last: until then the old one names only old files."""
-    if not out.exists():
-        made.rename(out)
-        return
-    names = sorted(path.name for path in made.iterdir())
-    for name in sorted(names, key=lambda name: name == MANIFEST_NAME):
-        (made / name).replace(out / name)

@@ -1,0 +1,52 @@
+"""How records are cut for a model, and what an index of that model's vectors is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from embedcli.index.file import Identity
+from embedcli.records.chunk import chunk_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from embedcli.datatypes import Chunk, Chunking, OnLong, Record
+    from embedcli.tasks.vectorize import Vectorizer
+
+OVERLAP_TOKENS = 32
+"""Tokens that neighbouring windows of a long chunk share, so that a sentence on the cut is whole in one."""
+
+
+def record_chunks(
+    record: Record, chunking: Chunking, on_long: OnLong, vectorizer: Vectorizer
+) -> Iterator[Chunk]:
+    """Yield a record's chunks; with `on_long` `split`, none is longer than the model takes.
+
+    A record that brought its vector along is not split: the vector stands for all of it.
+    """
+    splits = on_long == "split" and record.vector is None
+    encoder = vectorizer.encoder if splits else None
+    return chunk_text(
+        record.text,
+        chunking if record.vector is None else "none",
+        line=record.line,
+        token_spans=encoder.token_spans if encoder else None,
+        max_tokens=vectorizer.room_tokens if encoder else None,
+        overlap_tokens=OVERLAP_TOKENS if encoder else 0,
+    )
+
+
+def identity_of(vectorizer: Vectorizer, dtype: str) -> Identity:
+    """Return the identity of an index that holds this vectorizer's vectors."""
+    manifest = vectorizer.model.manifest
+    return Identity(
+        model=manifest.name,
+        variant=vectorizer.variant,
+        fingerprint=vectorizer.fingerprint,
+        pooling=vectorizer.pooling,
+        query_prompt=manifest.prompts.get("query", ""),
+        document_prompt=vectorizer.prompt,
+        max_tokens=manifest.max_tokens,
+        dim=vectorizer.dim,
+        dtype=dtype,
+    )
