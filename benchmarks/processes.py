@@ -18,8 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-SUBJECTS = "river engine market teacher forest signal kitchen letter garden winter doctor bridge".split()
-VERBS = "carries breaks follows changes keeps opens measures loses repairs crosses".split()
+SUBJECTS = tuple(
+    "river engine market teacher forest signal kitchen letter garden winter doctor bridge".split()
+)
+VERBS = tuple("carries breaks follows changes keeps opens measures loses repairs crosses".split())
 
 
 def main() -> None:

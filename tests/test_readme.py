@@ -52,7 +52,7 @@ def test_the_python_example_runs(program: Program) -> None:
     shutil.copytree(REPOSITORY / "examples", program.folder / "examples")
     (program.folder / "example.py").write_text(code[1])
     done = program.shell(f"{sys.executable} example.py")
-    assert done.out.decode().splitlines()[0].startswith("examples/notes/garden.md 1 "), done.err
+    assert done.out.decode().splitlines()[0].startswith("examples/notes/garden.md 8 "), done.err
 
 
 if __name__ == "__main__":

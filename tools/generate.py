@@ -123,9 +123,8 @@ def index_format() -> str:
         f"<!-- {GENERATED} -->",
         "# Index format",
         "",
-        f"An index is one SQLite file. Its `application_id` is {APPLICATION_ID} (the bytes "
-        f"`{APPLICATION_ID.to_bytes(4, 'big').decode()}`), its `user_version` is the format version, "
-        f"{FORMAT_VERSION}. While a build runs the file is in WAL mode; afterwards it is one file again.",
+        f"An index is one SQLite file with `application_id` {APPLICATION_ID} and the format version, {FORMAT_VERSION}, as `user_version`.",
+        "While a build runs the file is in WAL mode; afterwards it is one file again.",
         "",
         "xxh3 finds damage, blake2b tells what changed. Neither guards against malice.",
         "",

@@ -22,7 +22,7 @@ def build(
         typer.Option(
             "--chunking",
             metavar="HOW",
-            help="none, lines, paragraphs or tokens. Default: paragraphs for text files, none for JSONL and CSV.",
+            help="none, lines, paragraphs or tokens. Default: paragraphs for text, none for JSONL and CSV.",
         ),
     ] = None,
     on_long: options.OnLong = None,
@@ -163,7 +163,8 @@ def build(
         print(
             f"{place}: {report.added} files added, {report.changed} changed, {report.unchanged} unchanged, "
             f"{report.removed} removed, {report.skipped} left out; "
-            f"{run.counts.encoded} chunks encoded, {run.counts.cached} reused, {report.dropped_chunks} dropped",
+            f"{run.counts.encoded} chunks encoded, {run.counts.cached} reused, "
+            f"{report.dropped_chunks} dropped",
             file=sys.stderr,
         )
     run.finish(

@@ -60,6 +60,7 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(_facts(found.folder, manifest)))
         return
+    length = "unit length" if manifest.normalize else "any length"
     lines = [
         ("name", manifest.name),
         ("what", manifest.description),
@@ -70,7 +71,7 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
         ("folder", str(found.folder)),
         (
             "vectors",
-            f"{manifest.dim} numbers{_cut(manifest.dims)}, {'unit length' if manifest.normalize else 'any length'}",
+            f"{manifest.dim} numbers{_cut(manifest.dims)}, {length}",
         ),
         ("pooling", manifest.pooling),
         ("reads", f"up to {manifest.max_tokens} tokens; longer text is split or averaged (--on-long)"),
@@ -81,10 +82,10 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
         lines += [
             ("variant", f"{name}{default}: {variant.recipe}, for {variant.device}"),
             (
-                "cost",
-                f"{name}: cosine to fp32 at least {variant.cosine_min:.3f}, {variant.cosine_mean:.3f} on average; "
-                f"{variant.speed_ratio:.1f} times as fast",
+                "fidelity",
+                f"{name}: cosine to fp32 {variant.cosine_mean:.3f}, worst {variant.cosine_min:.3f}",
             ),
+            ("speed", f"{name}: {variant.speed_ratio:.1f} times that of fp32"),
         ]
     for name, entry in manifest.files.items():
         lines.append(("file", f"{name}, {entry.bytes} bytes, sha256 {entry.sha256}"))

@@ -48,7 +48,7 @@ def search(
         typer.Option(
             "--chunking",
             metavar="HOW",
-            help="none, lines, paragraphs or tokens. Default: lines for a named file, paragraphs for files in a folder.",
+            help="none, lines, paragraphs or tokens. Default: lines for a named file, paragraphs in folders.",
         ),
     ] = None,
     on_long: options.OnLong = None,

@@ -75,8 +75,8 @@ class Tokenizer:
         try:
             return self._inner.encode(piece, add_special_tokens=False)
         except TypeError:
-            # Half of a surrogate pair, from JSON, has no UTF-8 form and is refused. One character for one, so that
-            # offsets stay right.
+            # Half of a surrogate pair, from JSON, has no UTF-8 form and is refused. One character for one,
+            # so that offsets stay right.
             clean = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in piece)
             return self._inner.encode(clean, add_special_tokens=False)
         except BaseException as error:

@@ -1,7 +1,7 @@
 """The tables of an index file. `docs/index-format.md` is generated from what stands here.
 
-An index is one SQLite file. Every row of `root`, `source`, `record`, `chunk`, `segment` and `tombstone` ends with
-`row_hash`, a hash over its other columns (see `checksum.py`), which is checked before the row is used.
+An index is one SQLite file. Every row of every table but `meta` ends with `row_hash`, a hash over its other
+columns (see `checksum.py`), which is checked before the row is used.
 """
 
 from __future__ import annotations

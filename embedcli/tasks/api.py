@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedcli.datatypes import Counts, Problem
@@ -12,6 +11,7 @@ from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 

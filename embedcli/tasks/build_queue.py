@@ -105,7 +105,7 @@ class BuildQueue:
         self._write_ready(set())
 
     def _encode(self) -> None:
-        """Give each waiting chunk its vector: its own, one that the index holds for its text, or a new one."""
+        """Give each waiting chunk its vector: its own, one that the index holds, or a new one."""
         hashes = list(dict.fromkeys(item.text_hash for item, vector in self._waiting if vector is None))
         known = self._writer.known_vectors(hashes)
         for start in range(0, len(self._waiting), ENCODE_CHUNKS):

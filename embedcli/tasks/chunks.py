@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embedcli.index.file import Identity
 from embedcli.records.chunk import chunk_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from embedcli.datatypes import Chunk, Chunking, OnLong, Record
+    from embedcli.index.file import Identity
     from embedcli.tasks.vectorize import Vectorizer
 
 OVERLAP_TOKENS = 32
@@ -38,6 +38,8 @@ def record_chunks(
 
 def identity_of(vectorizer: Vectorizer, dtype: str) -> Identity:
     """Return the identity of an index that holds this vectorizer's vectors."""
+    from embedcli.index.file import Identity
+
     manifest = vectorizer.model.manifest
     return Identity(
         model=manifest.name,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from embedcli.datatypes import Record
 from embedcli.tasks.chunks import record_chunks
 from embedcli.tasks.pipeline import batches, overlapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from embedcli.datatypes import Vectors
+    from embedcli.datatypes import Record, Vectors
     from embedcli.tasks.vectorize import Vectorizer
 
 

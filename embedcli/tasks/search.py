@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.datatypes import STDIN_NAME, Chunk, Hit, Record
@@ -17,6 +16,7 @@ from embedcli.tasks.places import root_from_stored, shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from embedcli.datatypes import Chunking, Vector, Vectors
     from embedcli.index.reader import StoredChunk

@@ -8,11 +8,13 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from tests.conftest import Program
+if TYPE_CHECKING:
+    from tests.conftest import Program
 
 Write = Callable[..., Path]
 LINES = ["A dog runs along the beach.", "The stock market fell.", "", "naïve café 漢字"]

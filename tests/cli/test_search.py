@@ -6,10 +6,12 @@ import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Program
+if TYPE_CHECKING:
+    from tests.conftest import Program
 
 Write = Callable[..., Path]
 NOTES = "how to bake bread\nthe stock market fell\n\nmy dog chased the cat\nserver is out of disk space\n"

@@ -128,7 +128,7 @@ def _make_variant(
         device=DEVICES[recipe],
         # Fixed scales and float arithmetic alike treat each text by itself.
         # Float products may round differently in larger calls; fixed integer scales cannot.
-        one_text_per_call=settings.recipe != "int8",
+        one_text_per_call=recipe != "int8",
         recipe=_RECIPES[recipe],
         operators={name: counts[name] for name in _TELLING if counts[name]},
         cosine_min=cost.cosine_min,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,11 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedcli.encode.catalog import EncoderSettings, choose_variant, find_model, open_encoder
-from embedcli.encode.encoder import Encoder
 from embedcli.encode.pooling import pool
 from embedcli.encode.processors import usable_cpus
 from embedcli.encode.tokenizer import PIECE_CHARS, Tokenizer, pieces
 from embedcli.errors import DamagedModelError, DeviceError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from embedcli.encode.encoder import Encoder
 
 TEXTS = [
     "A dog runs along the beach.",
@@ -120,7 +125,7 @@ def test_token_spans_stand_where_the_words_are(tokenizer: Tokenizer) -> None:
     spans = tokenizer.token_spans(text)
     assert len(spans) == len(tokenizer.token_ids(text))
     assert {text[start:end] for start, end in spans} >= {"world", "!", ","}
-    assert all(later[0] >= earlier[0] for earlier, later in zip(spans, spans[1:], strict=False))
+    assert all(later[0] >= earlier[0] for earlier, later in itertools.pairwise(spans))
 
 
 def test_half_a_surrogate_pair_is_a_character_like_another(encoder: Encoder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -22,6 +22,9 @@ from embedcli.encode.manifest import (
     verify_files,
 )
 from embedcli.errors import DamagedModelError, ModelError, UnknownModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EXAMPLE = Manifest(
     name="tiny",

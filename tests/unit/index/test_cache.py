@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embedcli.datatypes import EncodedText
 from embedcli.index.cache import VectorCache
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def entry(number: int, dim: int = 16) -> tuple[bytes, EncodedText]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -27,6 +27,9 @@ from embedcli.index.lock import writer_lock
 from embedcli.index.reader import IndexReader
 from embedcli.index.schema import APPLICATION_ID, SEGMENT_ROWS, TABLES
 from embedcli.index.writer import IndexWriter, NewChunk
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IDENTITY = Identity("tiny", "int8", "f" * 32, "mean", "", "", 16, 8)
 

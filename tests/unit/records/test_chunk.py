@@ -145,6 +145,14 @@ def test_every_window_has_something_new():
     assert [c.text for c in chunks] == ["a b c ddddd", "b c ddddd e", "c ddddd e f", "g h"]
 
 
+def test_a_character_with_too_many_tokens_stands_alone():
+    def costly_start(text):
+        return [TokenSpan(at, at + 1) for at in range(len(text)) for _ in range(1 if at else 3)]
+
+    chunks = chunks_of("abcd", "tokens", tokens=costly_start, limit=2)
+    assert [c.text for c in chunks] == ["a", "b", "c", "d"]
+
+
 def test_short_texts_are_counted_too():
     letters = spans_of(r"\S")
     for limit, parts in ((4, ["abcd", "ef"]), (5, ["abcde", "f"]), (6, ["abcdef"]), (7, ["abcdef"])):
