@@ -61,10 +61,10 @@ class InputError(EmbedcliError):
 
 
 class MissingPathError(InputError):
-    """A path that the user named does not exist."""
+    """A path that the user named does not exist, or cannot be reached."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path}: no such file or directory")
+    def __init__(self, path: str, reason: str = "no such file or directory") -> None:
+        super().__init__(f"{path}: {reason[:1].lower()}{reason[1:]}")
         self.path = path
 
 

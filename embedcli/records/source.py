@@ -76,16 +76,9 @@ def _is_folder(path: str) -> bool:
         return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116  (a name need not be UTF-8)
     except FileNotFoundError as error:
         if os.path.islink(path):  # noqa: PTH114
-            raise _missing(path, f"broken link to {os.readlink(path)}") from error  # noqa: PTH115
+            raise MissingPathError(path, f"broken link to {os.readlink(path)}") from error  # noqa: PTH115
         raise MissingPathError(path) from error
     except OSError as error:
-        raise _missing(path, error.strerror or str(error)) from error
+        raise MissingPathError(path, error.strerror or str(error)) from error
     except ValueError as error:  # a NUL in the name
-        raise _missing(path, str(error)) from error
-
-
-def _missing(path: str, reason: str) -> MissingPathError:
-    """Return the error for a path that exists in name only."""
-    error = MissingPathError(path)
-    error.args = (f"{path}: {reason[:1].lower()}{reason[1:]}",)
-    return error
+        raise MissingPathError(path, str(error)) from error

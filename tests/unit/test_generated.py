@@ -47,7 +47,11 @@ def test_every_command_and_option_is_everywhere(generate: ModuleType) -> None:
                 assert f"`{name}`" in reference
                 for file, text in texts.items():
                     bare = name.lstrip("-")
-                    wanted = name if not file.endswith("fish") else f"-{'l' if name.startswith('--') else 's'} {bare}"
+                    wanted = (
+                        name
+                        if not file.endswith("fish")
+                        else f"-{'l' if name.startswith('--') else 's'} {bare}"
+                    )
                     assert wanted in text, (file, name)
 
 
@@ -89,7 +93,9 @@ def test_other_shells_accept_their_scripts(shell: str, file: str) -> None:
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"{shell} is not installed")
-    done = subprocess.run([program, "-n", str(COMPLETIONS / file)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, "-n", str(COMPLETIONS / file)], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
