@@ -94,7 +94,9 @@ class Program:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             cwd=options.pop("cwd", self.folder),
-            env=self.environment | {"PATH": f"{shim}:{os.environ['PATH']}"} | options.pop("env", {}),
+            env=self.environment
+            | {"PATH": f"{shim}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+            | options.pop("env", {}),
             timeout=SECONDS,
             check=False,
         )
@@ -116,8 +118,8 @@ def program(tmp_path: Path, graphs: Path) -> Program:
     (cache / "graphs").symlink_to(graphs)
     work = tmp_path / "work"
     work.mkdir()
-    keep = {key: os.environ[key] for key in ("PATH", "LANG", "COVERAGE_PROCESS_START") if key in os.environ}
-    coverage = {key: value for key, value in os.environ.items() if key.startswith("COV_")}
+    keep = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
+    coverage = {key: value for key, value in os.environ.items() if key.startswith("COV")}
     environment = {
         **keep,
         **coverage,

@@ -141,7 +141,7 @@ def build(
         chunking=None if chunking is None else choice("--chunking", chunking, Chunking),
         on_long=None if on_long is None else on_long_of(on_long, "split"),
         dtype=wanted_dtype,
-        keep_text=not no_text,
+        keep_text=not no_text and (identity is None or identity.keep_text),
         may_shrink=allow_shrink,
         prune=prune,
         lock_timeout_seconds=lock_timeout,

@@ -42,6 +42,7 @@ class Identity:
         max_tokens: The model's limit.
         dim: Numbers in a stored vector.
         dtype: `float16` or `float32`.
+        keep_text: Whether chunks keep their text.
         metric: Always `cosine`: vectors are stored at unit length.
     """
 
@@ -54,6 +55,7 @@ class Identity:
     max_tokens: int
     dim: int
     dtype: str = "float16"
+    keep_text: bool = True
     metric: str = "cosine"
 
 

@@ -80,7 +80,6 @@ class IndexWriter:
         connection: sqlite3.Connection,
         identity: Identity,
         *,
-        keep_text: bool,
         may_shrink: bool,
     ) -> None:
         """Note where the run starts from, for the shrink guard.
@@ -89,11 +88,10 @@ class IndexWriter:
             path: The index file, for messages.
             connection: From `open_for_writing`.
             identity: What the index was opened with.
-            keep_text: Whether chunks keep their text.
             may_shrink: Switches the shrink guard off.
         """
         self._path, self._connection, self._identity = path, connection, identity
-        self._keep_text, self._may_shrink = keep_text, may_shrink
+        self._may_shrink = may_shrink
         self._chunks_before: int = connection.execute("SELECT count(*) FROM chunk").fetchone()[0]
         self._net_dropped = 0
         row = connection.execute("SELECT max(id) FROM record").fetchone()
@@ -294,7 +292,7 @@ class IndexWriter:
                 *(
                     chunk.line,
                     chunk.end_line,
-                    storable(chunk.text) if self._keep_text else None,
+                    storable(chunk.text) if self._identity.keep_text else None,
                     item.text_hash,
                 ),
             )

@@ -118,11 +118,9 @@ def build_index(
         ShrinkError: Too much would go; what is new is kept, nothing was removed.
         Interrupted: What was encoded is committed first.
     """
-    identity = identity_of(vectorizer, settings.dtype)
+    identity = identity_of(vectorizer, settings.dtype, keep_text=settings.keep_text)
     with open_for_writing(index, identity, lock_timeout_seconds=settings.lock_timeout_seconds) as connection:
-        writer = IndexWriter(
-            index, connection, identity, keep_text=settings.keep_text, may_shrink=settings.may_shrink
-        )
+        writer = IndexWriter(index, connection, identity, may_shrink=settings.may_shrink)
         build = _Build(index, settings, vectorizer, writer, counts, on_problem, stdin)
         try:
             build.run(connection_roots(connection), on_progress)
@@ -213,7 +211,12 @@ class _Build:
         if root.path is None:
             yield Source(None)
             return
-        yield from find_sources([path], root.read, self._note)
+        home, name = self._index.absolute().parent, self._index.name
+        for source in find_sources([path], root.read, self._note):
+            # The index may lie in the folder it is made of: it, its lock and its log are no sources.
+            found = Path(source.name).absolute()
+            if found.parent != home or not found.name.startswith(name):
+                yield source
 
     def _relative(self, root: _Root, source: Source) -> bytes:
         """Return a source's path as the index keeps it: relative to the root, empty for the root itself."""
@@ -319,21 +322,23 @@ class _Build:
                 record_chunks(record, chunking, root.on_long, self._vectorizer),
                 root.on_long,
             )
-        failed = any(problem.is_error for problem in problems)
+        errors = [problem for problem in problems if problem.is_error]
+        # What could not be read to its end has not vanished.
+        is_cut = any(problem.where == source.name for problem in errors)
         skipped = next((problem.reason for problem in problems if not problem.is_error), None)
         self.report.skipped += skipped is not None
 
         def finish() -> None:
-            if failed:
-                # What could not be read has not vanished; the next run looks again.
+            if is_cut:
                 return
             self.report.dropped_chunks += self._writer.drop_records(gone & self._writer.record_ids(number))
             self._writer.put_source(
                 *(root.id, relative),
                 stat=stat,
                 content_hash=content,
-                state="skipped" if skipped else "indexed",
-                reason=skipped,
+                # With a record missing it stays partial: every run looks again, and says so again.
+                state="partial" if errors else "skipped" if skipped else "indexed",
+                reason=errors[0].reason if errors else skipped,
                 settings=settings,
             )
 

@@ -36,7 +36,7 @@ def record_chunks(
     )
 
 
-def identity_of(vectorizer: Vectorizer, dtype: str) -> Identity:
+def identity_of(vectorizer: Vectorizer, dtype: str, *, keep_text: bool) -> Identity:
     """Return the identity of an index that holds this vectorizer's vectors."""
     from embedcli.index.file import Identity
 
@@ -51,4 +51,5 @@ def identity_of(vectorizer: Vectorizer, dtype: str) -> Identity:
         max_tokens=manifest.max_tokens,
         dim=vectorizer.dim,
         dtype=dtype,
+        keep_text=keep_text,
     )

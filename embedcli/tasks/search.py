@@ -75,7 +75,7 @@ def search_index(index: Path, query: str, vectorizer: Vectorizer, settings: Sear
     with open_for_reading(index) as connection:
         reader = IndexReader(index, connection)
         stored = reader.identity
-        wanted = identity_of(vectorizer, stored.dtype)
+        wanted = identity_of(vectorizer, stored.dtype, keep_text=stored.keep_text)
         # The query's own prompt may differ on each call; what the documents were given is settled.
         check_identity(index, stored, replace(wanted, document_prompt=stored.document_prompt))
         top = TopK(query_vector(query, vectorizer), settings.top_k, settings.min_score)

@@ -331,3 +331,27 @@ def test_a_second_writer_is_exit_75_and_readers_go_on(program: Program, write: W
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
+
+
+def test_a_bad_record_is_named_on_every_run_and_the_others_go_on(program: Program, write: Write) -> None:
+    write("t.jsonl", '{"id": "a", "text": "my dog"}\n{broken\n{"id": "b", "text": "a tax form"}\n')
+    first = program("index", "build", "-i", "x.emb", "t.jsonl")
+    assert first.code == 3
+    assert "t.jsonl:2" in first.err
+    write("t.jsonl", '{"id": "a", "text": "my dog"}\n{broken\n')
+    second = program("index", "build", "-i", "x.emb", "t.jsonl", "--stats-json", "s.json")
+    assert (second.code, "t.jsonl:2" in second.err) == (3, True)
+    assert json.loads((program.folder / "s.json").read_text())["encoded"] == 0
+    assert [hit["id"] for hit in program("search", "x", "-i", "x.emb", "--json").ok().objects] == ["a"]
+
+
+def test_an_index_in_its_own_root_does_not_index_itself(program: Program, docs: None) -> None:
+    for files in (3, 0):
+        assert build(program, "-i", "docs/x.emb", "docs")["files_added"] == files
+
+
+def test_an_index_without_text_stays_without_text(program: Program, docs: None, write: Write) -> None:
+    build(program, "-i", "x.emb", "docs", "--no-text")
+    write("docs/new.txt", "A sentence that must not be kept.\n")
+    build(program, "-i", "x.emb")
+    assert b"must not be kept" not in (program.folder / "x.emb").read_bytes()

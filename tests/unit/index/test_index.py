@@ -47,7 +47,7 @@ def fill(path: Path, texts: list[str], *, seed: int = 0, may_shrink: bool = Fals
     """Write one source with a record and a chunk a text; return the vectors."""
     vectors = unit_rows(len(texts), seed)
     with open_for_writing(path, IDENTITY) as connection:
-        writer = IndexWriter(path, connection, IDENTITY, keep_text=True, may_shrink=may_shrink)
+        writer = IndexWriter(path, connection, IDENTITY, may_shrink=may_shrink)
         root = writer.put_root(b"..", "{}")
         source = writer.put_source(
             root, b"a.txt", stat=None, content_hash=b"h", state="indexed", settings="{}"
@@ -100,7 +100,7 @@ def test_dropped_records_are_never_found_and_the_others_always(
     texts = [f"text {number}" for number in range(20)]
     fill(path, texts)
     with open_for_writing(path, IDENTITY) as connection:
-        writer = IndexWriter(path, connection, IDENTITY, keep_text=True, may_shrink=True)
+        writer = IndexWriter(path, connection, IDENTITY, may_shrink=True)
         assert writer.drop_records(number + 1 for number in dropped) == len(dropped)
         writer.commit()
     assert list(live(path)) == [text for number, text in enumerate(texts) if number not in dropped]
@@ -109,7 +109,7 @@ def test_dropped_records_are_never_found_and_the_others_always(
 def test_a_record_in_parts_shows_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "x.emb"
     with open_for_writing(path, IDENTITY) as connection:
-        writer = IndexWriter(path, connection, IDENTITY, keep_text=True, may_shrink=False)
+        writer = IndexWriter(path, connection, IDENTITY, may_shrink=False)
         source = writer.put_source(0, b"-", stat=None, content_hash=None, state="partial", settings="{}")
         number = writer.reserve_record()
         writer.add_record(number, source, Record("big", ""), "{}", b"t", complete=False)
@@ -126,7 +126,7 @@ def test_known_vectors_are_those_that_were_stored(tmp_path: Path) -> None:
     path = tmp_path / "x.emb"
     vectors = fill(path, ["one", "two"])
     with open_for_writing(path, IDENTITY) as connection:
-        writer = IndexWriter(path, connection, IDENTITY, keep_text=True, may_shrink=False)
+        writer = IndexWriter(path, connection, IDENTITY, may_shrink=False)
         known = writer.known_vectors([b"two".ljust(16), b"nine".ljust(16)])
     assert list(known) == [b"two".ljust(16)]
     np.testing.assert_array_equal(known[b"two".ljust(16)], vectors[1].astype(np.float16).astype(np.float32))
@@ -137,7 +137,7 @@ def test_the_shrink_guard_counts_what_comes_in_place(tmp_path: Path) -> None:
     texts = [f"text {number}" for number in range(300)]
     fill(path, texts)
     with open_for_writing(path, IDENTITY) as connection:
-        writer = IndexWriter(path, connection, IDENTITY, keep_text=True, may_shrink=False)
+        writer = IndexWriter(path, connection, IDENTITY, may_shrink=False)
         assert writer.drop_records(range(1, 101)) == 100, "100 is still allowed"
         with pytest.raises(ShrinkError, match="would drop 101 of 300"):
             writer.drop_records([101])
@@ -150,7 +150,7 @@ def test_an_uncommitted_run_leaves_the_last_commit(tmp_path: Path) -> None:
     path = tmp_path / "x.emb"
     fill(path, ["one"])
     with pytest.raises(RuntimeError), open_for_writing(path, IDENTITY) as connection:
-        writer = IndexWriter(path, connection, IDENTITY, keep_text=True, may_shrink=True)
+        writer = IndexWriter(path, connection, IDENTITY, may_shrink=True)
         writer.drop_records([1])
         raise RuntimeError
     assert list(live(path)) == ["one"]
