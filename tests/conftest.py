@@ -103,6 +103,11 @@ class Program:
         return Finished(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
 
 
+def bare_environment() -> dict[str, str]:
+    """Return the environment without what makes coverage start in subprocesses: it loads modules itself."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("COV")}
+
+
 @pytest.fixture(scope="session")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for optimized graphs, so that each process does not make its own."""

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.conftest import bare_environment
+
 HEAVY = {
     "huggingface_hub", "ignore", "numpy", "onnx", "onnxruntime", "optimum", "orjson", "platformdirs", "pyarrow",
     "pydantic", "rich", "scipy", "sklearn", "sqlite3", "tokenizers", "torch", "transformers", "xxhash",
@@ -17,7 +19,9 @@ HEAVY = {
 def loaded(code: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter has loaded after running `code`."""
     program = f"import sys\ntry:\n  {code}\nexcept SystemExit: pass\nprint('LOADED', *sorted({{name.split('.')[0] for name in sys.modules}}), file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, env=bare_environment()
+    )
     return set(done.stderr.decode().rpartition("LOADED")[2].split())
 
 

@@ -21,6 +21,7 @@ from embedcli.datatypes import Counts, Source
 from embedcli.errors import UsageError
 from embedcli.records.read import read_records
 from embedcli.records.settings import ReadSettings
+from tests.conftest import bare_environment
 from tests.strategies import block_sizes, stream_bytes
 
 JSONL = b'{"text":"a"}\n'
@@ -352,6 +353,10 @@ def test_importing_the_readers_loads_nothing_heavy():
         "print([name for name in ('numpy', 'ignore', 'orjson', 'pyarrow', 'sqlite3', 'subprocess') if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, cwd=Path(__file__).parents[3]
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+        env=bare_environment(),
     )
     assert done.stdout == b"[]\n"
