@@ -178,6 +178,7 @@ def embed(
                     codes, scale = quantize(vectors, wanted_dtype)
                     writer.write(batch, codes, scale)
                     run.counts.written += len(batch)
+                run.stop_if_nothing_was_read()
                 writer.close()
         finally:
             vectorizer.close()

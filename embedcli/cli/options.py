@@ -105,7 +105,7 @@ Pooling: TypeAlias = Annotated[
     typer.Option("--pooling", metavar="NAME", help="mean, cls, last_token or max, against the model's own."),
 ]
 Dim: TypeAlias = Annotated[
-    int | None, typer.Option("--dim", min=1, help="Keep only the first numbers of each vector.")
+    int | None, typer.Option("--dim", metavar="N", min=1, help="Keep only the first numbers of each vector.")
 ]
 OnLong: TypeAlias = Annotated[
     str | None,

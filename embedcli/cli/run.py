@@ -53,13 +53,17 @@ class Run:
         self._stats_json = stats_json
         self._has_errors = False
         self._notices: list[Problem] = []
+        self._hints: set[str] = set()
         self._start, self._cpu_start = time.monotonic(), time.process_time()
 
     def on_problem(self, problem: Problem) -> None:
         """Say an error at once; keep what a rule left out for the end."""
         if problem.is_error:
             self._has_errors = True
-            say(f"{problem.where}: {problem.reason}", hint=problem.hint)
+            # The same advice once: a file may have it for every line.
+            hint = "" if problem.hint in self._hints else problem.hint
+            self._hints.add(hint)
+            say(f"{problem.where}: {problem.reason}", hint=hint)
         elif self.verbose:
             say(f"{problem.where}: {problem.reason}", hint=problem.hint)
         else:
@@ -69,6 +73,11 @@ class Run:
         """Say something that is good to know."""
         if not self.quiet:
             say(message)
+
+    def stop_if_nothing_was_read(self) -> None:
+        """End the command where every input failed, before its output takes the place of an older one."""
+        if self._has_errors and self.counts.read == 0:
+            self.finish()
 
     def finish(
         self, code: int = EXIT_OK, *, extra: dict[str, int] | None = None, found_wins: bool = False

@@ -19,10 +19,12 @@ def search(
     ],
     paths: options.Paths = None,
     index: options.IndexOption = None,
-    top_k: Annotated[int, typer.Option("-n", "--top-k", min=1, help="Most hits.")] = 10,
+    top_k: Annotated[int, typer.Option("-n", "--top-k", metavar="N", min=1, help="Most hits.")] = 10,
     min_score: Annotated[
         float | None,
-        typer.Option("--min-score", metavar="COSINE", help="Only hits at least this close, -1 to 1."),
+        typer.Option(
+            "--min-score", metavar="COSINE", min=-1, max=1, help="Only hits at least this close, -1 to 1."
+        ),
     ] = None,
     after: Annotated[
         int | None,
@@ -106,6 +108,7 @@ def search(
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
     from embedcli.cli.terminal import Progress, terminal_width, wants_color
     from embedcli.datatypes import STDIN_NAME, Chunking
+    from embedcli.errors import UsageError
     from embedcli.tasks.inputs import Inputs, SeenLines, lines_around
     from embedcli.tasks.search import SearchSettings, search_index, search_records
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
@@ -119,6 +122,8 @@ def search(
     )
     from embedcli.write.target import open_output
 
+    if as_json + files_with_hits + count > 1:
+        raise UsageError("--json, -l and -c exclude each other")
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     use_color = wants_color(color, sys.stdout)
     named, place = _where(paths, files_from, index, run, null=null)
@@ -168,7 +173,7 @@ def search(
         )
         try:
             if place is not None:
-                hits = search_index(place, query, queries, wanted)
+                hits = search_index(place, query, queries, wanted, run.notice)
             else:
                 long = on_long_of(on_long, "pool" if how in ("none", "lines") else "split")
                 documents = queries.with_settings(VectorSettings("document", None, long, dim, normalize=True))

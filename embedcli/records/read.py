@@ -196,7 +196,7 @@ def _chained(seen: list[bytes], blocks: Iterator[bytes]) -> Iterator[bytes]:
 def _skip_binary(reading: Reading) -> None:
     """Leave a source out because it is no text: a rule, not an error."""
     if reading.source.path is None:
-        hint = "-0 for records that end in NUL, --text to read it all the same"
+        hint = "-0 for records that end in NUL, zcat for gzip, --text to read it all the same"
     else:
         hint = "--text reads it all the same" if reading.source.named else ""
     reading.skip("binary, holds NUL bytes", hint=hint, is_error=False)

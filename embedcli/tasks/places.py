@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from embedcli.errors import IndexFileError
+
 INDEX_FOLDER = ".embedcli"
 INDEX_NAME = "index.emb"
 
@@ -35,21 +37,43 @@ def new_index_path(first_root: str) -> Path:
 
 
 def store_root(root: Path, index: Path) -> bytes:
-    """Return a root as an index keeps it: relative if root and index lie in one tree, else absolute.
+    """Return a root as an index keeps it: absolute, or relative if the index lies in the root's `.embedcli`.
 
     A folder that carries its index in it can then be moved as a whole.
     """
     home = index.absolute().parent
-    tree = home.parent if home.name == INDEX_FOLDER else home
     absolute = Path(os.path.abspath(root))  # noqa: PTH100  (`absolute` keeps "..")
-    if absolute == tree or tree in absolute.parents:
+    if home.name == INDEX_FOLDER and (absolute == home.parent or home.parent in absolute.parents):
         return os.fsencode(os.path.relpath(absolute, home))
     return os.fsencode(absolute)
 
 
 def root_from_stored(stored: bytes, index: Path) -> Path:
-    """Return the absolute path of a stored root."""
+    """Return the absolute path of a stored root.
+
+    Raises:
+        IndexFileError: The index was taken out of the folder that its root is relative to. What the root
+            would mean from here is some other folder, which nobody named.
+    """
+    if is_out_of_place(stored, index):
+        raise IndexFileError(
+            f"{index}: taken out of its folder: where its files are cannot be told",
+            hint=f"put it into FOLDER/{INDEX_FOLDER}/ again, or build another with -i NEW PATH",
+        )
     return Path(os.path.normpath(index.absolute().parent / os.fsdecode(stored)))
+
+
+def is_out_of_place(stored: bytes, index: Path) -> bool:
+    """Whether a stored root is relative to a folder that the index no longer lies in."""
+    return not stored.startswith(b"/") and index.absolute().parent.name != INDEX_FOLDER
+
+
+def shown_source(root: bytes, relative: bytes, index: Path) -> str:
+    """Return a stored file as results show it; relative to its root where the index is out of place."""
+    if is_out_of_place(root, index):
+        return os.fsdecode(relative)
+    whole = root_from_stored(root, index)
+    return shown_path(whole / os.fsdecode(relative) if relative else whole)
 
 
 def shown_path(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,10 +11,10 @@ from embedcli.index.file import check_identity, open_for_reading
 from embedcli.index.reader import IndexReader
 from embedcli.tasks.chunks import identity_of, record_chunks
 from embedcli.tasks.pipeline import batches, overlapped
-from embedcli.tasks.places import root_from_stored, shown_path
+from embedcli.tasks.places import is_out_of_place, shown_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from embedcli.datatypes import Chunking, Vector, Vectors
@@ -55,7 +54,13 @@ def query_vector(query: str, vectorizer: Vectorizer) -> Vector:
     return vector
 
 
-def search_index(index: Path, query: str, vectorizer: Vectorizer, settings: SearchSettings) -> list[Hit]:
+def search_index(
+    index: Path,
+    query: str,
+    vectorizer: Vectorizer,
+    settings: SearchSettings,
+    on_notice: Callable[[str], None] = lambda _notice: None,
+) -> list[Hit]:
     """Return the best hits of an index, by cosine, computed from the stored vectors.
 
     Every vector is compared: exact, O(chunks). Equal scores are ordered by path and place.
@@ -65,6 +70,7 @@ def search_index(index: Path, query: str, vectorizer: Vectorizer, settings: Sear
         query: The text to look for.
         vectorizer: For queries, with the model that the index was built with.
         settings: How many hits, and how close.
+        on_notice: Told when the index no longer lies in the folder that its paths are relative to.
 
     Raises:
         IndexMismatchError: The index holds vectors of another model.
@@ -78,6 +84,8 @@ def search_index(index: Path, query: str, vectorizer: Vectorizer, settings: Sear
         wanted = identity_of(vectorizer, stored.dtype, keep_text=stored.keep_text)
         # The query's own prompt may differ on each call; what the documents were given is settled.
         check_identity(index, stored, replace(wanted, document_prompt=stored.document_prompt))
+        if any(is_out_of_place(root, index) for root in reader.roots()):
+            on_notice(f"{index}: taken out of its folder: paths are relative to where it was")
         top = TopK(query_vector(query, vectorizer), settings.top_k, settings.min_score)
         for first, vectors, dead in reader.blocks():
             top.add(vectors, first, dead)
@@ -91,8 +99,7 @@ def search_index(index: Path, query: str, vectorizer: Vectorizer, settings: Sear
 def _stored_hit(index: Path, chunk: StoredChunk, cosine: float) -> Hit:
     path = None
     if chunk.root != STDIN_NAME.encode():
-        root = root_from_stored(chunk.root, index)
-        path = shown_path(root / os.fsdecode(chunk.path) if chunk.path else root)
+        path = shown_source(chunk.root, chunk.path, index)
     return Hit(
         score=cosine,
         cosine=cosine,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from embedcli.index.file import open_for_reading
 from embedcli.index.reader import IndexReader
 from embedcli.index.schema import FORMAT_VERSION
-from embedcli.tasks.places import root_from_stored, shown_path
+from embedcli.tasks.places import shown_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +25,7 @@ def index_facts(index: Path) -> dict[str, Any]:
         status = reader.status()
         left_out = [
             {
-                "path": shown_path(root_from_stored(root, index) / os.fsdecode(path)),
+                "path": shown_source(root, path, index),
                 "reason": reason,
             }
             for root, path, reason in reader.skipped()
@@ -39,7 +38,7 @@ def index_facts(index: Path) -> dict[str, Any]:
         "fingerprint": status.identity.fingerprint,
         "dim": status.identity.dim,
         "dtype": status.identity.dtype,
-        "roots": [shown_path(root_from_stored(root, index)) for root in status.roots],
+        "roots": [shown_source(root, b"", index) for root in status.roots],
         "sources": status.sources,
         "records": status.records,
         "chunks": status.chunks,

@@ -241,3 +241,16 @@ def test_an_output_file_is_whole_or_untouched(program: Program, write: Write) ->
     assert program("embed", "in.jsonl", "-o", "out.jsonl").code == 2
     assert (program.folder / "out.jsonl").read_text() == "old"
     assert sorted(path.name for path in program.folder.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_an_input_that_fails_wholly_does_not_replace_the_output(program: Program, write: Write) -> None:
+    write("in.csv", "text\none\n")
+    write("out.npy", "old")
+    done = program("embed", "in.csv", "--column", "Text", "-o", "out.npy")
+    assert done.code == 3
+    assert (program.folder / "out.npy").read_text() == "old"
+
+
+def test_the_same_hint_is_given_once(program: Program, write: Write) -> None:
+    write("in.jsonl", '{"a": 1}\n{"a": 2}\n')
+    assert program("embed", "in.jsonl").err.count("hint:") == 1

@@ -367,3 +367,15 @@ def test_an_index_without_text_stays_without_text(program: Program, docs: None, 
     write("docs/new.txt", "A sentence that must not be kept.\n")
     build(program, "-i", "x.emb")
     assert b"must not be kept" not in (program.folder / "x.emb").read_bytes()
+
+
+def test_an_index_taken_out_of_its_folder_never_names_another_one(program: Program, docs: None) -> None:
+    build(program, "docs")
+    shutil.copy(program.folder / "docs/.embedcli/index.emb", program.folder / "copy.emb")
+    refused = program("index", "build", "-i", "copy.emb")
+    assert refused.code == 2
+    assert "copy.emb: taken out of its folder" in refused.err
+    found = program("search", "bake", "-i", "copy.emb", "-n", 1, "--json").ok()
+    assert found.objects[0]["path"] == "bread.md", "relative to where it was"
+    assert "taken out of its folder" in found.err
+    program("index", "status", "-i", "copy.emb").ok()

@@ -207,3 +207,9 @@ def test_names_that_look_like_markup_or_options(program: Program, write: Write) 
         "new\nline.txt",
         "tab\t.txt",
     }
+
+
+def test_contradictions_and_impossible_scores_are_wrong_usage(program: Program, write: Write) -> None:
+    write("notes.txt", NOTES)
+    for options in (("--json", "-l"), ("-l", "-c"), ("--min-score", 5)):
+        assert program("search", "x", "notes.txt", *options).code == 2, options
