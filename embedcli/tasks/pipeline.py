@@ -48,7 +48,8 @@ def overlapped(items: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, 
 
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(1, thread_name_prefix="batch") as executor:
+    executor = ThreadPoolExecutor(1, thread_name_prefix="batch")
+    try:
         future = executor.submit(work, current)
         done = False
         while not done:
@@ -61,3 +62,6 @@ def overlapped(items: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, 
             except StopIteration:
                 done = True
         yield current, future.result()
+    finally:
+        # Not waited for: an interrupt must not hang on a batch that the caller is about to stop.
+        executor.shutdown(wait=False, cancel_futures=True)
