@@ -313,7 +313,7 @@ def test_nothing_is_read_from_the_working_tree(program: Program, write: Write) -
     write("config.toml", "broken")
     write(".embedcli/config.toml", "broken")
     write("a.txt", "one\n")
-    program("embed", "a.txt").ok()
+    assert program("embed", "a.txt").ok().objects[0]["text"] == "one"
 
 
 def test_models_and_cache_commands(program: Program, write: Write) -> None:
