@@ -106,6 +106,12 @@ def choose_variant(manifest: Manifest, settings: EncoderSettings) -> str:
                 f"model {manifest.name} has no variant {settings.variant!r}",
                 hint="it has: " + ", ".join(manifest.variants),
             )
+        if settings.device.startswith("cuda") and manifest.variants[settings.variant].device != "cuda":
+            # Made for calls without padding: it may have no mask.
+            raise DeviceError(
+                f"device {settings.device}: variant {settings.variant} of {manifest.name} is made for the CPU",
+                hint="leave --variant out, or use --device cpu",
+            )
         return settings.variant
     if settings.device.startswith("cuda"):
         variant = _cuda_variant(manifest)
