@@ -109,7 +109,7 @@ def choose_variant(manifest: Manifest, settings: EncoderSettings) -> str:
         if settings.device.startswith("cuda") and manifest.variants[settings.variant].device != "cuda":
             # Made for calls without padding: it may have no mask.
             raise DeviceError(
-                f"device {settings.device}: variant {settings.variant} of {manifest.name} is made for the CPU",
+                f"device {settings.device}: variant {settings.variant} of {manifest.name} is for the CPU",
                 hint="leave --variant out, or use --device cpu",
             )
         return settings.variant

@@ -160,7 +160,7 @@ def test_devices_that_cannot_be_had(tmp_path: Path) -> None:
         open_encoder(model, EncoderSettings(device="tpu"))
     with pytest.raises(ModelError, match="no variant 'fp8'"):
         choose_variant(model.manifest, EncoderSettings(variant="fp8"))
-    with pytest.raises(DeviceError, match="int8 of all-MiniLM-L6-v2 is made for the CPU"):
+    with pytest.raises(DeviceError, match="int8 of all-MiniLM-L6-v2 is for the CPU"):
         open_encoder(model, EncoderSettings(device="cuda:0", variant="int8"))
     assert open_encoder(model, EncoderSettings(device="auto")).device == "cpu"
 
