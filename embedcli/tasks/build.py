@@ -285,6 +285,7 @@ class _Build:
         settings: str,
     ) -> None:
         """Read a source and queue what is new in it."""
+        self.queue.use_on_long(root.on_long)
         earlier = self._writer.source(root.id, relative)
         may_reuse = earlier is not None and earlier.settings == settings
         number = self._writer.put_source(

@@ -8,6 +8,7 @@ large that it is written in parts: those stay hidden until the last one is there
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from embedcli.index.schema import SEGMENT_ROWS
@@ -89,6 +90,13 @@ class BuildQueue:
             self._encode()
         if len(self._ready) >= SEGMENT_ROWS or time.monotonic() - self._last_commit > COMMIT_SECONDS:
             self._write_ready(set())
+
+    def use_on_long(self, on_long: OnLong) -> None:
+        """Encode what follows with what its root says of long texts; what waits is encoded first."""
+        settings = self._vectorizer.settings
+        if on_long != settings.on_long:
+            self._encode()
+            self._vectorizer = self._vectorizer.with_settings(replace(settings, on_long=on_long))
 
     def add_step(self, step: Callable[[], None]) -> None:
         """Queue something to be done once everything queued before it is written."""

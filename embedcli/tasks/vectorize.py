@@ -63,6 +63,7 @@ class Vectorizer:
         *,
         cache: VectorCache | None = None,
         on_notice: Callable[[str], None] = lambda _notice: None,
+        shared: _Shared | None = None,
     ) -> None:
         """Check the settings against the model's manifest.
 
@@ -88,7 +89,7 @@ class Vectorizer:
                 f"model {manifest.name} was not trained to be cut to {self.dim} numbers: expect worse results"
             )
         self.normalize = manifest.normalize if settings.normalize is None else settings.normalize
-        self._shared = _Shared()
+        self._shared = shared or _Shared()
         self._remembered: OrderedDict[bytes, EncodedText] = OrderedDict()
         self._remember_at_most = max(1, REMEMBERED_BYTES // (4 * manifest.dim))
         if manifest.variants[self.variant].device != "cpu" and encoder_settings.device == "auto":
@@ -121,16 +122,15 @@ class Vectorizer:
 
     def with_settings(self, settings: VectorSettings) -> Vectorizer:
         """Return a vectorizer with other settings that shares this one's encoder, cache and counts."""
-        other = Vectorizer(
+        return Vectorizer(
             self.model,
             self._encoder_settings,
             settings,
             self._counts,
             cache=self._cache,
             on_notice=self._on_notice if settings.dim != self.settings.dim else lambda _notice: None,
+            shared=self._shared,
         )
-        other._shared = self._shared
-        return other
 
     def close(self) -> None:
         """Stop the encoder's workers, also in the middle of a call."""

@@ -379,3 +379,19 @@ def test_an_index_taken_out_of_its_folder_never_names_another_one(program: Progr
     assert found.objects[0]["path"] == "bread.md", "relative to where it was"
     assert "taken out of its folder" in found.err
     program("index", "status", "-i", "copy.emb").ok()
+
+
+def test_a_refresh_treats_long_texts_as_its_root_says(program: Program, write: Write) -> None:
+    write("docs/a.txt", "short\n")
+    build(program, "-i", "x.emb", "docs", "--chunking", "none", "--on-long", "truncate")
+    write("docs/a.txt", "words about bread. " * 200 + "words about war. " * 200)
+    build(program, "-i", "x.emb")
+    write("a.txt", "words about bread. " * 200 + "words about war. " * 200)
+    options = ("--on-long", "truncate", "--format", "whole")
+    wanted = program("search", "bread", "a.txt", "--json", *options).ok().objects[0]["cosine"]
+    pooled = (
+        program("search", "bread", "a.txt", "--json", "--on-long", "pool", "--format", "whole").ok().objects
+    )
+    found = best(program, "bread", "-i", "x.emb")["cosine"]
+    assert abs(found - wanted) < 1e-3
+    assert abs(found - pooled[0]["cosine"]) > 0.01
