@@ -69,7 +69,7 @@ def embed(
     hidden: options.Hidden = False,
     no_ignore: options.NoIgnore = False,
     max_filesize: options.MaxFilesize = None,
-    max_record_bytes: options.MaxRecord = "16M",
+    max_record_bytes: options.MaxRecord = None,
     pre: options.Pre = None,
     pre_glob: options.PreGlob = None,
     text: options.Text = False,

@@ -395,3 +395,12 @@ def test_a_refresh_treats_long_texts_as_its_root_says(program: Program, write: W
     found = best(program, "bread", "-i", "x.emb")["cosine"]
     assert abs(found - wanted) < 1e-3
     assert abs(found - pooled[0]["cosine"]) > 0.01
+
+
+def test_a_root_keeps_its_limit_for_records(program: Program, write: Write) -> None:
+    write("docs/a.txt", "short\n")
+    build(program, "-i", "x.emb", "docs", "--max-record-bytes", "1K")
+    write("docs/b.txt", "a file of more than a kilobyte. " * 100)
+    refreshed = program("index", "build", "-i", "x.emb")
+    assert refreshed.code == 3
+    assert "docs/b.txt" in refreshed.err
