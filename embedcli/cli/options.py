@@ -61,7 +61,7 @@ MaxFilesize: TypeAlias = Annotated[
     typer.Option("--max-filesize", metavar="SIZE", help="In folders, leave out larger files: 500K, 10M."),
 ]
 MaxRecord: TypeAlias = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--max-record-bytes", metavar="SIZE", help="Report and pass over a larger record. Default: 16M."
     ),
