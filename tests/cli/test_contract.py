@@ -276,7 +276,7 @@ def test_memory_limits_are_no_traceback(program: Program) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals(program: Program, write: Write, number: int, code: int) -> None:
-    write("many.txt", "".join(f"line number {number} goes on for a while\n" for number in range(50_000)))
+    write("many.txt", "".join(f"line number {number} goes on for a while\n" for number in range(200_000)))
     process = program.start("embed", "many.txt", "-o", "out.jsonl", stderr=subprocess.PIPE)
     time.sleep(2)
     process.send_signal(number)
