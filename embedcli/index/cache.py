@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from functools import wraps
+from threading import RLock
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from embedcli.datatypes import EncodedText
 from embedcli.index.checksum import row_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -44,6 +46,17 @@ class CacheInfo(NamedTuple):
     bytes: int
 
 
+def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let one thread at a time use the connection."""
+
+    @wraps(method)
+    def locked(self: VectorCache, *args: Any, **options: Any) -> Any:
+        with self._lock:
+            return method(self, *args, **options)
+
+    return locked
+
+
 class VectorCache:
     """Vectors by key. A key is a hash over everything that a vector depends on, so entries never go stale."""
 
@@ -51,6 +64,8 @@ class VectorCache:
         """Open or create the cache; a file that is no database is replaced."""
         self._path, self._max_bytes = path, max_bytes
         self._today = int(time.time()) // _SECONDS_A_DAY
+        # An interrupted run closes the cache while its last batch may still be using it.
+        self._lock = RLock()
         self._connection = self._open()
 
     def _open(self) -> sqlite3.Connection | None:
@@ -81,6 +96,7 @@ class VectorCache:
             with contextlib.suppress(OSError):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
+    @_locked
     def get(self, keys: Sequence[bytes]) -> dict[bytes, EncodedText]:
         """Return what is known of the keys; entries that do not match their hash are left out."""
         found: dict[bytes, EncodedText] = {}
@@ -104,6 +120,7 @@ class VectorCache:
                     self._connection.executemany("UPDATE vector SET used_day = ? WHERE key = ?", stale_days)
         return found
 
+    @_locked
     def put(self, items: Mapping[bytes, EncodedText] | Iterable[tuple[bytes, EncodedText]]) -> None:
         """Add vectors; one that cannot be written is not kept."""
         if self._connection is None:
@@ -133,6 +150,7 @@ class VectorCache:
         )
         return int((pages - free) * page_bytes)
 
+    @_locked
     def close(self) -> None:
         """Drop what was not used for longest, if the cache has grown too large, and close it."""
         if self._connection is None:
