@@ -63,10 +63,7 @@ def build(
     prune: Annotated[
         bool, typer.Option("--prune", help="Also remove records that standard input no longer holds.")
     ] = False,
-    lock_timeout: Annotated[
-        float,
-        typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="Wait this long for another writer."),
-    ] = 0.0,
+    lock_timeout: options.LockTimeout = 0.0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     stats_json: options.StatsJson = None,

@@ -138,6 +138,20 @@ IndexOption: TypeAlias = Annotated[
         help="Index file, or a folder that holds one.",
     ),
 ]
+IndexesOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-i",
+        "--index",
+        metavar="FILE|DIR",
+        help="Index file, or a folder that holds one; repeat to search several. Default: EMBEDCLI_INDEX.",
+        show_default=False,
+    ),
+]
+LockTimeout: TypeAlias = Annotated[
+    float,
+    typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="Wait this long for another writer."),
+]
 Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 Verbose: TypeAlias = Annotated[bool, typer.Option("-v", "--verbose", help="Say more on standard error.")]
 StatsJson: TypeAlias = Annotated[

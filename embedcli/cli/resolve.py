@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from embedcli.index.cache import VectorCache
 
 _SIZE = re.compile(r"(\d+)([kmgKMG]?)")
+_AGO = re.compile(r"(\d{1,6})([mhdw])")
+_AGO_SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _CACHE_NAME = "vectors.db"
 _GRAPHS_NAME = "graphs"
@@ -196,6 +198,27 @@ def cache_path(given: str | None) -> Path | None:
     if given == "off":
         return None
     return Path(given) if given else cache_folder() / _CACHE_NAME
+
+
+def since_ns(text: str) -> int:
+    """Return a moment in nanoseconds since 1970: a date, a date with a time, or how long ago, as in `7d`.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    import time
+    from datetime import datetime
+
+    match = _AGO.fullmatch(text)
+    if match is not None:
+        return time.time_ns() - int(match[1]) * _AGO_SECONDS[match[2]] * 1_000_000_000
+    try:
+        # Without a zone it is local time, as the user's files show it.
+        return int(datetime.fromisoformat(text).timestamp() * 1e9)
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(
+            f"--since {text!r} is not a moment", hint="for example 7d, 12h, 2026-01-31 or 2026-01-31T18:00"
+        ) from None
 
 
 def index_to_read(given: str | None) -> Path:

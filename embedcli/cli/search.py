@@ -1,58 +1,46 @@
 """`embedcli search`."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.cli import options
+from embedcli.cli import search_options as own
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.cli.run import Run
+    from embedcli.datatypes import Hit, Record, Vectors
+    from embedcli.index.plan import Plan, Workload
+    from embedcli.tasks.inputs import Inputs
+    from embedcli.tasks.search import SearchSettings
+    from embedcli.tasks.vectorize import Vectorizer
+    from embedcli.where import Condition
 
 
 def search(
-    query: Annotated[
-        str, typer.Argument(metavar="QUERY", help="What to look for, in your own words.", show_default=False)
-    ],
+    query: own.Query = None,
     paths: options.Paths = None,
-    index: options.IndexOption = None,
-    top_k: Annotated[int, typer.Option("-n", "--top-k", metavar="N", min=1, help="Most hits.")] = 10,
-    min_score: Annotated[
-        float | None,
-        typer.Option(
-            "--min-score", metavar="COSINE", min=-1, max=1, help="Only hits at least this close, -1 to 1."
-        ),
-    ] = None,
-    after: Annotated[
-        int | None,
-        typer.Option("-A", "--after-context", metavar="N", min=0, help="Show N lines after a hit."),
-    ] = None,
-    before: Annotated[
-        int | None,
-        typer.Option("-B", "--before-context", metavar="N", min=0, help="Show N lines before a hit."),
-    ] = None,
-    context: Annotated[
-        int, typer.Option("-C", "--context", metavar="N", min=0, help="Show N lines around a hit.")
-    ] = 0,
-    files_with_hits: Annotated[
-        bool, typer.Option("-l", "--files-with-hits", help="Print only the names of files with hits.")
-    ] = False,
-    count: Annotated[
-        bool, typer.Option("-c", "--count", help="Print only how many hits each file has.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print hits as JSON, an object a line.")] = False,
+    index: options.IndexesOption = None,
+    queries: own.Queries = None,
+    where: own.Where = None,
+    path_globs: own.PathGlobs = None,
+    since: own.Since = None,
+    exact: own.Exact = False,
+    plan: own.PlanOption = "auto",
+    rescore: own.Rescore = None,
+    ef_search: own.EfSearch = None,
+    explain_plan: own.ExplainPlan = False,
+    top_k: own.TopK = 10,
+    min_score: own.MinScore = None,
+    after: own.After = None,
+    before: own.Before = None,
+    context: own.Context = 0,
+    files_with_hits: own.FilesWithHits = False,
+    count: own.Count = False,
+    as_json: own.HitsAsJson = False,
     prompt: options.Prompt = None,
-    chunking: Annotated[
-        str | None,
-        typer.Option(
-            "--chunking",
-            metavar="HOW",
-            help="none, lines, paragraphs or tokens. Default: lines for a named file, paragraphs in folders.",
-        ),
-    ] = None,
+    chunking: own.ChunkingOption = None,
     on_long: options.OnLong = None,
     input_format: options.InputFormat = "auto",
     null: options.Null = False,
@@ -79,9 +67,7 @@ def search(
     cache: options.CacheFile = None,
     no_cache: options.NoCache = False,
     color: options.Color = "auto",
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code tells if there is a hit.")
-    ] = False,
+    quiet: own.QuietSearch = False,
     verbose: options.Verbose = False,
     stats_json: options.StatsJson = None,
 ) -> None:
@@ -90,53 +76,52 @@ def search(
     \b
     embedcli search 'how do I undo a commit' notes/ README.md
     git log --format=%s | embedcli search 'fix for a race' - -n 5
-    embedcli search 'late refund' -i tickets.emb --json
+    embedcli search 'late refund' -i tickets.emb --where 'status = "open"' --json
+    embedcli search --queries questions.txt -i docs.emb --json
     if embedcli search -q --min-score 0.5 'disk full' app.log; then …; fi
 
     Reads the paths if there are any; else the index (-i, or the nearest .embedcli/index.emb); else standard
     input. Prints path:line:score:text, best first. Exit code 1 if there is no hit.
     """  # noqa: D301  (\b keeps the lines apart)
-    from embedcli.cli.resolve import (
-        choice,
-        encoder_settings,
-        on_long_of,
-        open_cache,
-        open_model,
-        read_options,
-        stdin_bytes,
-    )
+    from embedcli.cli.resolve import encoder_settings, open_cache, open_model, read_options, stdin_bytes
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
-    from embedcli.cli.terminal import Progress, terminal_width, wants_color
-    from embedcli.datatypes import STDIN_NAME, Chunking
+    from embedcli.datatypes import STDIN_NAME
     from embedcli.errors import UsageError
-    from embedcli.tasks.inputs import Inputs, SeenLines, lines_around
-    from embedcli.tasks.search import SearchSettings, search_index, search_records
+    from embedcli.tasks.inputs import Inputs
+    from embedcli.tasks.search import SearchSettings, query_vectors
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
-    from embedcli.write.hits import (
-        HitStyle,
-        write_counts,
-        write_hits_json,
-        write_hits_text,
-        write_hits_with_context,
-        write_paths,
-    )
-    from embedcli.write.target import open_output
 
-    if as_json + files_with_hits + count > 1:
-        raise UsageError("--json, -l and -c exclude each other")
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
-    use_color = wants_color(color, sys.stdout)
-    named, place = _where(paths, files_from, index, run, null=null)
-    how = None if chunking is None else choice("--chunking", chunking, Chunking)
-    wanted = SearchSettings(top_k, min_score)
-    lines_before = context if before is None else before
-    lines_after = context if after is None else after
-    if place is not None:
+    if queries is not None and query is not None:
+        # As with grep -f: the questions come from the file, and all that is named is to be searched.
+        paths, query = [query, *(paths or ())], None
+    named, places = _places(paths, files_from, index, run, null=null)
+    show = _Show(
+        run,
+        color,
+        as_json=as_json,
+        names_only=files_with_hits,
+        counts_only=count,
+        lines_before=context if before is None else before,
+        lines_after=context if after is None else after,
+        name_end=b"\0" if null else b"\n",
+    )
+    if queries is not None and show.needs_lines:
+        raise UsageError("-A, -B and -C show the lines around the hits of one query, not of --queries")
+    asked = _queries(query, queries, named, run)
+    narrowing = _Narrowing(_condition(where), path_globs, since)
+    way = _Way("exact" if exact else plan, rescore, ef_search, jobs, explain_plan)
+    if places:
         from embedcli.index.file import stored_identity
 
-        identity = stored_identity(place)
+        identity = stored_identity(places[0])
         model, variant = model or identity.model, variant or identity.variant
         dim, pooling = dim or identity.dim, pooling or identity.pooling
+    elif narrowing.needs_index or way.needs_index:
+        raise UsageError(
+            "--path, --since, --plan, --exact and --explain-plan are about an index",
+            hint="-i FILE names one; --include and --exclude narrow folders",
+        )
     encoder = encoder_settings(device=device, jobs=jobs, variant=variant, pooling=pooling)
     found_model = open_model(model)
     inputs = Inputs(
@@ -160,10 +145,10 @@ def search(
         ),
         stdin=stdin_bytes(),
     )
-    seen = SeenLines()
+    wanted = SearchSettings(top_k, min_score)
     reads_files = any(path != STDIN_NAME for path in named)
     with open_cache(cache, no_cache=no_cache, by_default=reads_files) as store:
-        queries = Vectorizer(
+        vectorizer = Vectorizer(
             found_model,
             encoder,
             VectorSettings("query", prompt, "pool", dim, normalize=True),
@@ -172,40 +157,227 @@ def search(
             on_notice=run.notice,
         )
         try:
-            if place is not None:
-                hits = search_index(place, query, queries, wanted, run.notice)
+            vectors = query_vectors(asked, vectorizer)
+            if places:
+                found = _in_indexes(places, vectors, vectorizer, wanted, narrowing, way, run)
             else:
-                long = on_long_of(on_long, "pool" if how in ("none", "lines") else "split")
-                documents = queries.with_settings(VectorSettings("document", None, long, dim, normalize=True))
-                with Progress("records", enabled=not quiet) as progress:
-                    records = inputs.for_search(how).records(run.counts, run.on_problem, progress.update)
-                    if lines_before or lines_after:
-                        records = seen.keep(records)
-                    hits = search_records(records, query, queries, documents, wanted, how)
+                found = _in_records(
+                    inputs, vectors, vectorizer, wanted, narrowing, show, run, chunking, on_long
+                )
         finally:
-            queries.close()
-    run.counts.written = len(hits)
+            vectorizer.close()
+    run.counts.written = sum(map(len, found))
     if not quiet:
-        style = HitStyle(use_color, sys.stdout.isatty(), terminal_width())
+        show.write([record.id if query is None else query for record in asked], found, inputs)
+    run.finish(EXIT_OK if any(found) else EXIT_NOTHING, found_wins=quiet)
+
+
+def _condition(where: str | None) -> "Condition | None":
+    if where is None:
+        return None
+    # 7 ms, for those who ask for it.
+    from embedcli.where import parse_where
+
+    return parse_where(where)
+
+
+class _Narrowing(NamedTuple):
+    """What a record must be to be found, as it was typed; the condition is parsed."""
+
+    condition: "Condition | None"
+    path_globs: list[str] | None
+    since: str | None
+
+    @property
+    def needs_index(self) -> bool:
+        return bool(self.path_globs or self.since)
+
+
+class _Way(NamedTuple):
+    """How an index is to be searched, as it was typed."""
+
+    plan: str
+    rescore: int | None
+    ef_search: int | None
+    jobs: int | None
+    explain: bool
+
+    @property
+    def needs_index(self) -> bool:
+        return self.plan != "auto" or self.explain
+
+
+def _in_indexes(
+    places: list["Path"],
+    vectors: "Vectors",
+    vectorizer: "Vectorizer",
+    wanted: "SearchSettings",
+    narrowing: _Narrowing,
+    way: _Way,
+    run: "Run",
+) -> "list[list[Hit]]":
+    """Return the hits of indexes for each query."""
+    from embedcli.cli.resolve import choice, since_ns
+    from embedcli.encode.processors import usable_cpus
+    from embedcli.index.plan import Method
+    from embedcli.tasks.search_index import IndexSettings, search_indexes
+    from embedcli.tasks.select import Selection
+
+    since = None if narrowing.since is None else since_ns(narrowing.since)
+    return search_indexes(
+        places,
+        vectors,
+        vectorizer,
+        wanted,
+        IndexSettings(
+            Selection(narrowing.condition, tuple(narrowing.path_globs or ()), since),
+            method=None if way.plan == "auto" else choice("--plan", way.plan, Method),
+            rescored=way.rescore,
+            ef_search=way.ef_search,
+            jobs=way.jobs or usable_cpus(),
+        ),
+        on_notice=run.notice,
+        on_plan=_say_plan if way.explain else lambda _index, _work, _plan: None,
+    )
+
+
+def _in_records(
+    inputs: "Inputs",
+    vectors: "Vectors",
+    vectorizer: "Vectorizer",
+    wanted: "SearchSettings",
+    narrowing: _Narrowing,
+    show: "_Show",
+    run: "Run",
+    chunking: str | None,
+    on_long: str | None,
+) -> "list[list[Hit]]":
+    """Return the hits among records, read as they come, for each query."""
+    from embedcli.cli.resolve import choice, on_long_of
+    from embedcli.cli.terminal import Progress
+    from embedcli.datatypes import Chunking
+    from embedcli.tasks.search import matching, search_records
+    from embedcli.tasks.vectorize import VectorSettings
+
+    how = None if chunking is None else choice("--chunking", chunking, Chunking)
+    long = on_long_of(on_long, "pool" if how in ("none", "lines") else "split")
+    documents = vectorizer.with_settings(
+        VectorSettings("document", None, long, vectorizer.settings.dim, normalize=True)
+    )
+    with Progress("records", enabled=not run.quiet) as progress:
+        records = inputs.for_search(how).records(run.counts, run.on_problem, progress.update)
+        if narrowing.condition is not None:
+            records = matching(records, narrowing.condition)
+        if show.needs_lines:
+            records = show.seen.keep(records)
+        return search_records(records, vectors, documents, wanted, how)
+
+
+class _Show:
+    """How hits are written."""
+
+    def __init__(
+        self,
+        run: "Run",
+        color: str,
+        *,
+        as_json: bool,
+        names_only: bool,
+        counts_only: bool,
+        lines_before: int,
+        lines_after: int,
+        name_end: bytes,
+    ) -> None:
+        """Check what was asked for.
+
+        Raises:
+            UsageError: Two forms at once.
+        """
+        from embedcli.cli.terminal import wants_color
+        from embedcli.errors import UsageError
+        from embedcli.tasks.inputs import SeenLines
+
+        if as_json + names_only + counts_only > 1:
+            raise UsageError("--json, -l and -c exclude each other")
+        self._run, self._color = run, wants_color(color, sys.stdout)
+        self._as_json, self._names_only, self._counts_only = as_json, names_only, counts_only
+        self._before, self._after, self._name_end = lines_before, lines_after, name_end
+        self.seen = SeenLines()
+
+    @property
+    def needs_lines(self) -> bool:
+        """Whether lines around hits are wanted."""
+        return bool(self._before or self._after)
+
+    def write(self, queries: list[str], found: "list[list[Hit]]", inputs: "Inputs") -> None:
+        """Write the hits of all queries; with several, each line of text begins with its query's id."""
+        from embedcli.cli.terminal import terminal_width
+        from embedcli.datatypes import STDIN_NAME
+        from embedcli.tasks.inputs import lines_around
+        from embedcli.write import hits as write
+        from embedcli.write.target import open_output
+
+        style = write.HitStyle(self._color, sys.stdout.isatty(), terminal_width())
+        every = [hit for hits in found for hit in hits]
         with open_output(None) as output:
-            if as_json:
-                write_hits_json(hits, query, output)
-            elif files_with_hits:
-                write_paths(hits, output, STDIN_NAME, b"\0" if null else b"\n")
-            elif count:
-                write_counts(hits, output, STDIN_NAME)
-            elif lines_before or lines_after:
-                around = lines_around(hits, lines_before, lines_after, inputs.options, seen)
-                write_hits_with_context(hits, around, output, style)
+            if self._names_only:
+                write.write_paths(every, output, STDIN_NAME, self._name_end)
+            elif self._counts_only:
+                write.write_counts(every, output, STDIN_NAME)
+            elif self.needs_lines:
+                around = lines_around(every, self._before, self._after, inputs.options, self.seen)
+                write.write_hits_with_context(every, around, output, style)
             else:
-                write_hits_text(hits, output, style)
-    run.finish(EXIT_OK if hits else EXIT_NOTHING, found_wins=quiet)
+                for query, hits in zip(queries, found, strict=True):
+                    if self._as_json:
+                        write.write_hits_json(hits, query, output)
+                    else:
+                        write.write_hits_text(hits, output, style, query if len(queries) > 1 else None)
 
 
-def _where(
-    paths: list[str] | None, files_from: str | None, index: str | None, run: "Run", *, null: bool
-) -> tuple[list[str], "Path | None"]:
-    """Return what to read: paths, or the index. Paths win over an index, an index over standard input."""
+def _queries(query: str | None, file: str | None, named: list[str], run: "Run") -> list["Record"]:
+    """Return the queries as records: the one that was typed, or those of a file."""
+    from embedcli.cli.resolve import stdin_bytes
+    from embedcli.datatypes import STDIN_NAME, Record
+    from embedcli.errors import UsageError
+    from embedcli.tasks.inputs import Inputs
+
+    if file is None:
+        if query is None:
+            raise UsageError("no query", hint="embedcli search 'what to look for' PATH…")
+        return [Record("1", query)]
+    if file == STDIN_NAME and STDIN_NAME in named:
+        raise UsageError("--queries - and the path - both want standard input")
+    found = list(Inputs([file], {"text_as": "lines"}, stdin_bytes()).records(run.counts, run.on_problem))
+    if not found:
+        raise UsageError(f"{file}: no queries in it")
+    return found
+
+
+def _say_plan(index: "Path", work: "Workload", plan: "Plan") -> None:
+    """Say how an index is searched, and what each way would have cost."""
+    from embedcli.cli.terminal import say
+
+    how = {
+        "exact": "every vector compared",
+        "rows": "the rows that the filter lets through compared",
+        "signs": f"sign bits scanned, {min(plan.rescored, work.vectors)} rows compared",
+        "graph": "graph walked" + (" after building it" if plan.builds_graph else ""),
+    }[plan.method]
+    allowed = "" if work.allowed is None else f"{work.allowed} of "
+    costs = ", ".join(
+        f"{way} {seconds:.2g} s" for way, seconds in sorted(plan.costs.items(), key=lambda cost: cost[1])
+    )
+    say(
+        f"{index}: {plan.method}: {how}; {allowed}{work.vectors} vectors, queries: {work.queries};"
+        f" estimated: {costs}"
+    )
+
+
+def _places(
+    paths: list[str] | None, files_from: str | None, indexes: list[str] | None, run: "Run", *, null: bool
+) -> tuple[list[str], list["Path"]]:
+    """Return what to read: paths, or indexes. Paths win over an index, an index over standard input."""
     import os
     import stat
     from pathlib import Path
@@ -214,12 +386,13 @@ def _where(
     from embedcli.tasks.places import nearest_index
 
     if paths or files_from:
-        return input_paths(paths, files_from, null=null), None
-    if index is not None:
-        return [], index_to_read(index)
+        return input_paths(paths, files_from, null=null), []
+    given = indexes or ([os.environ["EMBEDCLI_INDEX"]] if os.environ.get("EMBEDCLI_INDEX") else [])
+    if given:
+        return [], [index_to_read(name) for name in given]
     nearest = nearest_index(Path())
     if nearest is None:
-        return input_paths(None, None, null=null), None
+        return input_paths(None, None, null=null), []
     if sys.stdin is not None and not sys.stdin.closed and stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
         run.notice(f"searching the index {nearest}; the path - searches standard input")
-    return [], nearest
+    return [], [nearest]

@@ -18,11 +18,20 @@ from embedcli.errors import (
 )
 from embedcli.index.checksum import row_hash
 from embedcli.index.lock import writer_lock
-from embedcli.index.schema import APPLICATION_ID, FORMAT_VERSION, create_statements
+from embedcli.index.schema import (
+    APPLICATION_ID,
+    FORMAT_VERSION,
+    LEXICAL_TABLE,
+    create_statements,
+    layout_pragmas,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+COUNTED = ("sources", "records", "chunks", "vectors")
+"""What `meta` keeps count of. Chunks are those that a search can find; vectors also the deleted ones."""
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _BUSY_SECONDS = 10.0
@@ -41,7 +50,7 @@ class Identity:
         document_prompt: What was put before each chunk.
         max_tokens: The model's limit.
         dim: Numbers in a stored vector.
-        dtype: `float16` or `float32`.
+        dtype: What vectors are stored as: `float32`, `float16`, `int8` or `binary`.
         keep_text: Whether chunks keep their text.
         metric: Always `cosine`: vectors are stored at unit length.
     """
@@ -127,6 +136,7 @@ def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
         connection = _connect(path, "ro")
         try:
             connection.execute("BEGIN")
+            _check_schema(path, connection)
             yield connection
         finally:
             connection.close()
@@ -158,6 +168,7 @@ def open_for_writing(
         try:
             if is_new:
                 _create(connection, identity)
+            _check_schema(path, connection)
             check_identity(path, read_identity(path, connection), identity)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -182,13 +193,40 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 def _create(connection: sqlite3.Connection, identity: Identity) -> None:
     """Make the tables in one transaction: a killed first run leaves no half-made index."""
+    for statement in layout_pragmas():
+        connection.execute(statement)
     connection.execute("BEGIN IMMEDIATE")
     for statement in create_statements():
         connection.execute(statement)
-    connection.execute("INSERT INTO meta VALUES ('identity', ?)", (json.dumps(asdict(identity)),))
-    connection.execute("INSERT INTO meta VALUES ('commit', '0')")
-    connection.execute("INSERT INTO root VALUES (0, ?, ?, ?)", (b"-", "{}", row_hash((b"-", "{}"))))
+    write_meta(connection, "identity", asdict(identity))
+    write_meta(connection, "commit", 0)
+    write_meta(connection, "vectors_commit", 0)
+    write_meta(connection, "counts", dict.fromkeys(COUNTED, 0))
+    write_meta(connection, "query_defaults", {})
+    root = (0, b"-", "{}")
+    connection.execute("INSERT INTO root VALUES (?, ?, ?, ?)", (*root, row_hash(root)))
     connection.execute("COMMIT")
+
+
+def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
+    """Check that the file has the tables of the format and nothing else: no views, no triggers.
+
+    Raises:
+        DamagedIndexError: It has others.
+    """
+    found = {
+        (name, sql)
+        for name, sql in connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+        # The tables that FTS5 makes for itself are written as its version likes.
+        if not (name.startswith(f"{LEXICAL_TABLE}_") and str(sql).startswith("CREATE TABLE"))
+    }
+    wanted = {
+        (statement.split("(")[0].split(" ON ")[0].split(" USING ")[0].split()[-1], statement)
+        for statement in create_statements()
+        if statement.startswith("CREATE")
+    }
+    if found != wanted:
+        raise damaged(path, "its tables are not those of an index")
 
 
 def _close_cleanly(connection: sqlite3.Connection) -> None:
@@ -206,13 +244,18 @@ def read_meta(path: Path, connection: sqlite3.Connection, key: str) -> Any:
     """Return one JSON value of `meta`.
 
     Raises:
-        DamagedIndexError: It is not there or is not JSON.
+        DamagedIndexError: It is not there or is not what was written.
     """
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    try:
-        return json.loads(row[0])
-    except (TypeError, ValueError) as error:
-        raise damaged(path, f"meta {key!r} cannot be read") from error
+    row = connection.execute("SELECT value, row_hash FROM meta WHERE key = ?", (key,)).fetchone()
+    if row is None or row_hash((key, row[0])) != row[1]:
+        raise damaged(path, f"meta {key!r} cannot be read")
+    return json.loads(row[0])
+
+
+def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
+    """Set one JSON value of `meta`."""
+    text = json.dumps(value)
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, text, row_hash((key, text))))
 
 
 def read_identity(path: Path, connection: sqlite3.Connection) -> Identity:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedcli.index.checksum import row_hash
 from embedcli.index.file import Identity, damaged, read_identity, read_meta
-from embedcli.index.segments import Block, iter_blocks
+from embedcli.index.segments import (
+    Block,
+    SignBlock,
+    content_hash,
+    iter_blocks,
+    iter_row_hashes,
+    iter_signs,
+    read_rows,
+)
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from embedcli.datatypes import Json
+    import numpy as np
+    import numpy.typing as npt
+
+    from embedcli.datatypes import Json, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,24 @@ class StoredChunk:
     fields: Mapping[str, Json]
 
 
+class StoredPlace(NamedTuple):
+    """A source without what it holds.
+
+    Attributes:
+        root: The root as stored; `-` for standard input.
+        path: Relative to the root; empty for the root itself.
+        mtime_ns: Time of its last change; None where there is no file.
+        state: `indexed`, `partial` or `skipped`.
+    """
+
+    id: int
+    root: bytes
+    path: bytes
+    mtime_ns: int | None
+    state: str
+    reason: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
     """What `index status` shows."""
@@ -70,6 +99,69 @@ class IndexReader:
     def blocks(self) -> Iterator[Block]:
         """Yield all vectors, a verified segment at a time."""
         return iter_blocks(self.path, self._connection, self.identity.dim)
+
+    def signs(self) -> Iterator[SignBlock]:
+        """Yield all sign bits, a verified segment at a time."""
+        return iter_signs(self.path, self._connection, self.identity.dim)
+
+    def vectors(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Vectors:
+        """Return single vectors, shape (len(rows), dim), float32, each verified; see `read_rows`."""
+        return read_rows(self.path, self._connection, rows, self.identity.dim)
+
+    def row_hashes(self) -> Iterator[tuple[int, npt.NDArray[np.uint64], npt.NDArray[np.bool_] | None]]:
+        """Yield the hashes of all vectors, a verified segment at a time; see `iter_row_hashes`."""
+        return iter_row_hashes(self.path, self._connection)
+
+    def content_hash(self) -> str:
+        """Return the hash of all stored vectors and deletion marks."""
+        return content_hash(self._connection)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many sources, records, chunks and stored vectors there are."""
+        found: dict[str, int] = read_meta(self.path, self._connection, "counts")
+        return found
+
+    def commit(self) -> int:
+        """Return the number of the commit that is being read."""
+        return int(read_meta(self.path, self._connection, "commit"))
+
+    def vectors_commit(self) -> int:
+        """Return the number of the last commit that added or deleted vectors."""
+        return int(read_meta(self.path, self._connection, "vectors_commit"))
+
+    def query_defaults(self) -> dict[str, Json]:
+        """Return the settings of queries that are stored with the index."""
+        found: dict[str, Json] = read_meta(self.path, self._connection, "query_defaults")
+        return found
+
+    def sources(self) -> list[StoredPlace]:
+        """Return all sources, by root and path."""
+        return [
+            StoredPlace(*row)
+            for row in self._connection.execute(
+                "SELECT source.id, root.path, source.path, mtime_ns, state, reason FROM source"
+                " JOIN root ON root.id = source.root ORDER BY root.id, source.path"
+            )
+        ]
+
+    def iter_records(self) -> Iterator[tuple[int, int, str, str]]:
+        """Yield id, source, own id and fields (JSON) of every complete record, unverified."""
+        yield from self._connection.execute("SELECT id, source, name, fields FROM record WHERE complete")
+
+    def rows_of_records(self, records: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the vectors' places of some records, ascending. O(all chunks).
+
+        Args:
+            records: Ids, ascending.
+        """
+        import numpy as np
+
+        pairs = np.fromiter(
+            (number for pair in self._connection.execute("SELECT record, id FROM chunk") for number in pair),
+            dtype=np.int64,
+        ).reshape(-1, 2)
+        found: npt.NDArray[np.int64] = np.sort(pairs[np.isin(pairs[:, 0], records), 1])
+        return found
 
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
         """Return the chunks of some vectors, in the order asked for.
@@ -102,9 +194,7 @@ class IndexReader:
         row = self._connection.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchone()  # noqa: S608  (our own names)
         if row is None:
             raise damaged(self.path, f"row {number} of {table} is missing")
-        # The id is an alias of the row's place in all tables but `chunk`, where it is part of the content.
-        content = row[:-1] if table == "chunk" else row[1:-1]
-        if row_hash(content) != row[-1]:
+        if row_hash(row[:-1]) != row[-1]:
             raise damaged(self.path, f"row {number} of {table}")
         return tuple(row)
 

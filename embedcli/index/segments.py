@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xxhash
 
+from embedcli.errors import VectorError
 from embedcli.index.checksum import hash_bytes, row_hash, vector_hashes
 from embedcli.index.file import damaged
+from embedcli.vectors.quantize import quantize
+from embedcli.vectors.signs import WORD_BYTES, restore_signs, sign_words, word_count
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,9 +20,18 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from embedcli.datatypes import Vectors
+    from embedcli.datatypes import VectorDtype, Vectors
+    from embedcli.vectors.signs import Words
 
-_STORED_DTYPES = {"float16": "<f2", "float32": "<f4"}
+    Rows = npt.NDArray[np.int64]
+
+STORED_DTYPES: dict[str, str] = {"float32": "<f4", "float16": "<f2", "int8": "i1", "binary": ""}
+"""What vectors can be stored as, and as what numbers; `binary` keeps the sign bits alone."""
+
+_WHOLE_BLOCK_RATIO = 0.1
+"""From this share of a segment's rows on, reading all of it is cheaper than reading them one by one."""
+
+_HASH_BYTES = 8
 
 
 class Block(NamedTuple):
@@ -27,13 +39,44 @@ class Block(NamedTuple):
 
     Attributes:
         first: `chunk.id` of the first row.
-        vectors: Shape (n, dim), float16 or float32, unit length.
+        vectors: Shape (n, dim), float32, float16 or int8; what counts is their direction.
         dead: Shape (n,), bool: deleted rows; None when there are none.
     """
 
     first: int
-    vectors: npt.NDArray[np.floating]
+    vectors: npt.NDArray[Any]
     dead: npt.NDArray[np.bool_] | None
+
+
+class SignBlock(NamedTuple):
+    """The sign bits of one segment.
+
+    Attributes:
+        first: `chunk.id` of the first row.
+        words: Shape (words, n), uint64.
+        dead: Shape (n,), bool: deleted rows; None when there are none.
+    """
+
+    first: int
+    words: Words
+    dead: npt.NDArray[np.bool_] | None
+
+
+class _Head(NamedTuple):
+    """A segment without its blobs."""
+
+    id: int
+    first: int
+    rows: int
+    dtype: str
+    signs_hash: int
+    vectors_hash: int
+    hashes_hash: int
+    row_hash: int
+
+
+_HEAD = "segment.id, first, count, dtype, signs_hash, vectors_hash, hashes_hash, segment.row_hash"
+_WITH_MARKS = "FROM segment LEFT JOIN tombstone ON tombstone.segment = segment.id"
 
 
 def next_row(connection: sqlite3.Connection) -> int:
@@ -43,28 +86,54 @@ def next_row(connection: sqlite3.Connection) -> int:
 
 
 def append_segment(
-    connection: sqlite3.Connection, vectors: Vectors, dtype: str, dead: npt.NDArray[np.bool_] | None
+    connection: sqlite3.Connection,
+    vectors: Vectors,
+    dtype: str,
+    dead: npt.NDArray[np.bool_] | None,
+    first: int | None = None,
 ) -> int:
     """Write one segment and return the id of its first row.
 
     Args:
         connection: Inside a transaction.
         vectors: Shape (n, dim), float32, unit length.
-        dtype: What they are stored as: `float16` or `float32`.
+        dtype: What they are stored as; a key of `STORED_DTYPES`.
         dead: Shape (n,): rows that are not to be found yet; None for none.
+        first: The id of the first row; None for the next one.
+
+    Raises:
+        VectorError: A value is not finite.
     """
-    stored = vectors.astype(_STORED_DTYPES[dtype])
-    content = stored.tobytes()
-    columns = (next_row(connection), len(stored), dtype, hash_bytes(content), vector_hashes(stored))
-    first, count, _, content_hash, hashes = columns
-    cursor = connection.execute(
-        "INSERT INTO segment (first, count, dtype, vectors, vectors_hash, row_hashes, row_hash)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (first, count, dtype, content, content_hash, hashes, row_hash(columns)),
+    if not np.isfinite(vectors).all():
+        raise VectorError("vectors hold values that are not finite numbers")
+    stored = _stored(vectors, dtype)
+    signs = sign_words(vectors).tobytes()
+    content, hashes = stored.tobytes(), vector_hashes(stored)
+    number = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM segment").fetchone()[0]
+    head = (
+        number,
+        next_row(connection) if first is None else first,
+        len(vectors),
+        dtype,
+        hash_bytes(signs),
+        hash_bytes(content),
+        hash_bytes(hashes),
+    )
+    connection.execute(
+        f"INSERT INTO segment VALUES ({', '.join('?' * 11)})",  # noqa: S608  (only question marks)
+        (*head, row_hash(head), signs, hashes, content),
     )
     if dead is not None and dead.any():
-        _write_tombstone(connection, cursor.lastrowid or 0, dead)
-    return first
+        _write_tombstone(connection, number, dead)
+    return head[1]
+
+
+def _stored(vectors: Vectors, dtype: str) -> npt.NDArray[Any]:
+    """Return vectors as they are stored, shape (n, dim), or (0, 0) where the signs are all that is kept."""
+    if dtype == "binary":
+        return np.empty((0, 0), dtype=np.int8)
+    name: VectorDtype = "int8" if dtype == "int8" else "float32" if dtype == "float32" else "float16"
+    return quantize(vectors, name).codes.astype(STORED_DTYPES[dtype], copy=False)
 
 
 def _write_tombstone(connection: sqlite3.Connection, segment: int, dead: npt.NDArray[np.bool_]) -> None:
@@ -75,22 +144,16 @@ def _write_tombstone(connection: sqlite3.Connection, segment: int, dead: npt.NDA
 
 
 def mark_rows(path: Path, connection: sqlite3.Connection, rows: Sequence[int], *, dead: bool) -> None:
-    """Mark vectors as deleted, or as alive again. O(rows + segments touched)."""
+    """Mark vectors as deleted, or as alive again. O(rows + segments touched).
+
+    Raises:
+        DamagedIndexError: A row is in no segment.
+    """
     wanted = np.unique(np.asarray(rows, dtype=np.int64))
-    position = 0
-    while position < len(wanted):
-        segment, first, count, bits, stored_hash = connection.execute(
-            "SELECT id, first, count, dead, tombstone.row_hash FROM segment"
-            " LEFT JOIN tombstone ON segment = id WHERE first <= ? ORDER BY first DESC LIMIT 1",
-            (int(wanted[position]),),
-        ).fetchone()
-        marks = _dead_rows(path, segment, count, bits, stored_hash)
-        if marks is None:
-            marks = np.zeros(count, dtype=np.bool_)
-        end = int(np.searchsorted(wanted, first + count))
-        marks[wanted[position:end] - first] = dead
-        _write_tombstone(connection, segment, marks)
-        position = max(end, position + 1)
+    for head, marks, inside in _segments_of(path, connection, wanted):
+        changed = np.zeros(head.rows, dtype=np.bool_) if marks is None else marks
+        changed[inside - head.first] = dead
+        _write_tombstone(connection, head.id, changed)
 
 
 def _dead_rows(
@@ -104,62 +167,165 @@ def _dead_rows(
     return np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=count).astype(np.bool_)
 
 
+def _checked_head(path: Path, columns: Sequence[Any]) -> _Head:
+    """Return a segment's small columns, compared with their hash.
+
+    Raises:
+        DamagedIndexError: They are not what was written.
+    """
+    if row_hash(columns[:-1]) != columns[-1] or columns[3] not in STORED_DTYPES:
+        raise damaged(path, f"segment {columns[0]}")
+    return _Head(*columns)
+
+
 def iter_blocks(path: Path, connection: sqlite3.Connection, dim: int) -> Iterator[Block]:
     """Yield all segments in the order they were written, each verified. One is in memory at a time.
 
     Raises:
         DamagedIndexError: A checksum does not match.
     """
-    for (
-        segment,
-        first,
-        count,
-        dtype,
-        vectors,
-        vectors_hash,
-        hashes,
-        stored,
-        bits,
-        bits_hash,
-    ) in connection.execute(
-        "SELECT id, first, count, dtype, vectors, vectors_hash, row_hashes, segment.row_hash, dead,"
-        " tombstone.row_hash FROM segment LEFT JOIN tombstone ON segment = id ORDER BY first"
+    for row in connection.execute(
+        f"SELECT {_HEAD}, signs, vectors, dead, tombstone.row_hash {_WITH_MARKS} ORDER BY first"
     ):
-        whole = row_hash((first, count, dtype, vectors_hash, hashes)) == stored
-        if not whole or hash_bytes(vectors) != vectors_hash:
-            raise damaged(path, f"the vectors of segment {segment}")
-        block = np.frombuffer(vectors, dtype=_STORED_DTYPES[dtype])
-        if len(block) != count * dim:
-            raise damaged(path, f"segment {segment} holds {len(block)} numbers, not {count} x {dim}")
-        yield Block(first, block.reshape(count, dim), _dead_rows(path, segment, count, bits, bits_hash))
+        head = _checked_head(path, row[:8])
+        signs, content, bits, bits_hash = row[8:]
+        dead = _dead_rows(path, head.id, head.rows, bits, bits_hash)
+        yield Block(head.first, _block(path, head, signs, content, dim), dead)
 
 
-def read_rows(path: Path, connection: sqlite3.Connection, rows: Sequence[int], dim: int) -> Vectors:
-    """Return single vectors, shape (len(rows), dim), float32, each verified by its own checksum.
+def iter_signs(path: Path, connection: sqlite3.Connection, dim: int) -> Iterator[SignBlock]:
+    """Yield the sign bits of all segments in the order they were written, each verified.
 
     Raises:
-        DamagedIndexError: A vector is not what was written.
+        DamagedIndexError: A checksum does not match.
     """
-    vectors = np.zeros((len(rows), dim), dtype=np.float32)
-    for position, row in enumerate(rows):
-        segment, first, dtype = connection.execute(
-            "SELECT id, first, dtype FROM segment WHERE first <= ? ORDER BY first DESC LIMIT 1", (row,)
-        ).fetchone() or (0, 0, "")
-        if not segment:
-            raise damaged(path, f"vector {row} is in no segment")
-        stored = np.dtype(_STORED_DTYPES[dtype])
-        content = _read_blob(
-            connection, "vectors", segment, (row - first) * dim * stored.itemsize, dim * stored.itemsize
-        )
-        expected = _read_blob(connection, "row_hashes", segment, (row - first) * 8, 8)
-        if xxhash.xxh3_64_intdigest(content) != int.from_bytes(expected, "little"):
-            raise damaged(path, f"vector {row}")
-        vectors[position] = np.frombuffer(content, dtype=stored)
+    for row in connection.execute(
+        f"SELECT {_HEAD}, signs, dead, tombstone.row_hash {_WITH_MARKS} ORDER BY first"
+    ):
+        head = _checked_head(path, row[:8])
+        signs, bits, bits_hash = row[8:]
+        dead = _dead_rows(path, head.id, head.rows, bits, bits_hash)
+        yield SignBlock(head.first, _words(path, head, signs, dim), dead)
+
+
+def iter_row_hashes(
+    path: Path, connection: sqlite3.Connection
+) -> Iterator[tuple[int, npt.NDArray[np.uint64], npt.NDArray[np.bool_] | None]]:
+    """Yield first row, the hash of each vector, shape (n,), and the deleted rows of each segment, verified.
+
+    Raises:
+        DamagedIndexError: A checksum does not match.
+    """
+    for row in connection.execute(
+        f"SELECT {_HEAD}, row_hashes, dead, tombstone.row_hash {_WITH_MARKS} ORDER BY first"
+    ):
+        head = _checked_head(path, row[:8])
+        hashes, bits, bits_hash = row[8:]
+        if hash_bytes(hashes) != head.hashes_hash:
+            raise damaged(path, f"the row hashes of segment {head.id}")
+        dead = _dead_rows(path, head.id, head.rows, bits, bits_hash)
+        yield head.first, np.frombuffer(hashes, dtype="<u8"), dead
+
+
+def content_hash(connection: sqlite3.Connection) -> str:
+    """Return the hash of all stored vectors and deletion marks, through their own hashes. O(segments)."""
+    content = xxhash.xxh3_128()
+    for pair in connection.execute(
+        f"SELECT segment.row_hash, tombstone.row_hash {_WITH_MARKS} ORDER BY first"
+    ):
+        content.update(repr(pair).encode())
+    return content.hexdigest()
+
+
+def read_rows(path: Path, connection: sqlite3.Connection, rows: Sequence[int] | Rows, dim: int) -> Vectors:
+    """Return single vectors, shape (len(rows), dim), float32, each verified.
+
+    Rows of one segment are read together: all of it where many are wanted, else one by one from the middle
+    of its blob. int8 rows come as codes, which have the direction of the vector and not its length.
+
+    Raises:
+        DamagedIndexError: A vector is not what was written, or is not there.
+    """
+    wanted = np.asarray(rows, dtype=np.int64)
+    vectors = np.zeros((len(wanted), dim), dtype=np.float32)
+    order = np.argsort(wanted, kind="stable")
+    done = 0
+    for head, _, inside in _segments_of(path, connection, wanted[order]):
+        places = order[done : done + len(inside)]
+        done += len(inside)
+        offsets = inside - head.first
+        if head.dtype == "binary" or len(inside) > _WHOLE_BLOCK_RATIO * head.rows:
+            signs, content = connection.execute(
+                "SELECT signs, vectors FROM segment WHERE id = ?", (head.id,)
+            ).fetchone()
+            vectors[places] = _block(path, head, signs, content, dim)[offsets]
+        else:
+            vectors[places] = _single_rows(path, connection, head, offsets.tolist(), dim)
     return vectors
 
 
-def _read_blob(connection: sqlite3.Connection, column: str, segment: int, start: int, length: int) -> bytes:
-    """Read part of a blob without reading the rest."""
-    with connection.blobopen("segment", column, segment, readonly=True) as blob:
-        blob.seek(start)
-        return blob.read(length)
+def _segments_of(
+    path: Path, connection: sqlite3.Connection, rows: Rows
+) -> Iterator[tuple[_Head, npt.NDArray[np.bool_] | None, Rows]]:
+    """Yield each segment that holds some of the rows, its deletion marks, and its part of the rows.
+
+    Args:
+        path: For messages.
+        connection: The index.
+        rows: Ascending; may hold a row twice.
+
+    Raises:
+        DamagedIndexError: A row is in no segment.
+    """
+    position = 0
+    while position < len(rows):
+        row = connection.execute(
+            f"SELECT {_HEAD}, dead, tombstone.row_hash {_WITH_MARKS}"
+            " WHERE first <= ? ORDER BY first DESC LIMIT 1",
+            (int(rows[position]),),
+        ).fetchone()
+        head = None if row is None else _checked_head(path, row[:8])
+        if head is None or rows[position] >= head.first + head.rows:
+            raise damaged(path, f"vector {rows[position]} is in no segment")
+        end = int(np.searchsorted(rows, head.first + head.rows))
+        yield head, _dead_rows(path, head.id, head.rows, row[8], row[9]), rows[position:end]
+        position = end
+
+
+def _words(path: Path, head: _Head, signs: bytes, dim: int) -> Words:
+    if hash_bytes(signs) != head.signs_hash or len(signs) != head.rows * word_count(dim) * WORD_BYTES:
+        raise damaged(path, f"the sign bits of segment {head.id}")
+    return np.frombuffer(signs, dtype="<u8").reshape(word_count(dim), head.rows)
+
+
+def _block(path: Path, head: _Head, signs: bytes, content: bytes, dim: int) -> npt.NDArray[Any]:
+    """Return the vectors of a segment, shape (count, dim), verified."""
+    if head.dtype == "binary":
+        return restore_signs(_words(path, head, signs, dim), dim)
+    stored = np.dtype(STORED_DTYPES[head.dtype])
+    if hash_bytes(content) != head.vectors_hash or len(content) != head.rows * dim * stored.itemsize:
+        raise damaged(path, f"the vectors of segment {head.id}")
+    return np.frombuffer(content, dtype=stored).reshape(head.rows, dim)
+
+
+def _single_rows(
+    path: Path, connection: sqlite3.Connection, head: _Head, offsets: list[int], dim: int
+) -> npt.NDArray[Any]:
+    """Return rows of a segment read from the middle of its blobs, each compared with its own hash."""
+    stored = np.dtype(STORED_DTYPES[head.dtype])
+    row_bytes = dim * stored.itemsize
+    rows = []
+    with (
+        connection.blobopen("segment", "vectors", head.id, readonly=True) as vectors,
+        connection.blobopen("segment", "row_hashes", head.id, readonly=True) as hashes,
+    ):
+        if len(vectors) != head.rows * row_bytes or len(hashes) != head.rows * _HASH_BYTES:
+            raise damaged(path, f"the vectors of segment {head.id}")
+        for offset in offsets:
+            vectors.seek(offset * row_bytes)
+            hashes.seek(offset * _HASH_BYTES)
+            content = vectors.read(row_bytes)
+            if xxhash.xxh3_64_digest(content)[::-1] != hashes.read(_HASH_BYTES):
+                raise damaged(path, f"vector {head.first + offset}")
+            rows.append(content)
+    return np.frombuffer(b"".join(rows), dtype=stored).reshape(len(offsets), dim)

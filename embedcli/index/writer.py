@@ -11,7 +11,8 @@ import numpy as np
 
 from embedcli.errors import ShrinkError
 from embedcli.index.checksum import SqlValue, row_hash
-from embedcli.index.file import Identity, read_meta
+from embedcli.index.file import Identity, read_meta, write_meta
+from embedcli.index.schema import LEXICAL_TABLE
 from embedcli.index.segments import append_segment, mark_rows, read_rows
 
 if TYPE_CHECKING:
@@ -92,23 +93,27 @@ class IndexWriter:
         """
         self._path, self._connection, self._identity = path, connection, identity
         self._may_shrink = may_shrink
-        self._chunks_before: int = connection.execute("SELECT count(*) FROM chunk").fetchone()[0]
+        self._counts: dict[str, int] = read_meta(path, connection, "counts")
+        self._chunks_before = self._counts["chunks"]
         self._net_dropped = 0
-        row = connection.execute("SELECT max(id) FROM record").fetchone()
-        self._last_record: int = row[0] or 0
+        self._last_record = self._next_id("record") - 1
         self.begin()
 
     def begin(self) -> None:
         """Start a transaction."""
         self._connection.execute("BEGIN IMMEDIATE")
         self._changes_at_begin = self._connection.total_changes
+        self._vectors_changed = False
 
     def commit(self) -> None:
         """Make everything since `begin` visible and durable, and start the next transaction."""
         if self._connection.total_changes == self._changes_at_begin:
             return
         number = int(read_meta(self._path, self._connection, "commit")) + 1
-        self._connection.execute("UPDATE meta SET value = ? WHERE key = 'commit'", (str(number),))
+        write_meta(self._connection, "commit", number)
+        if self._vectors_changed:
+            write_meta(self._connection, "vectors_commit", number)
+        write_meta(self._connection, "counts", self._counts)
         self._connection.execute("COMMIT")
         self.begin()
 
@@ -122,16 +127,22 @@ class IndexWriter:
     def put_root(self, stored_path: bytes, settings: str) -> int:
         """Add a root or replace its settings; return its id."""
         known = self._connection.execute(
-            "SELECT id FROM root WHERE path = ? AND settings = ?", (stored_path, settings)
+            "SELECT id, settings FROM root WHERE path = ?", (stored_path,)
         ).fetchone()
-        if known is not None:
-            return int(known[0])
-        self._connection.execute(
-            "INSERT INTO root (path, settings, row_hash) VALUES (?, ?, ?) ON CONFLICT (path)"
-            " DO UPDATE SET (settings, row_hash) = (excluded.settings, excluded.row_hash)",
-            (stored_path, settings, row_hash((stored_path, settings))),
-        )
-        row = self._connection.execute("SELECT id FROM root WHERE path = ?", (stored_path,)).fetchone()
+        number = int(known[0]) if known else self._next_id("root")
+        if known is None or known[1] != settings:
+            columns = (number, stored_path, settings)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO root VALUES (?, ?, ?, ?)", (*columns, row_hash(columns))
+            )
+        return number
+
+    def drop_root(self, number: int) -> None:
+        """Forget a root that holds no sources any more."""
+        self._connection.execute("DELETE FROM root WHERE id = ?", (number,))
+
+    def _next_id(self, table: str) -> int:
+        row = self._connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}").fetchone()  # noqa: S608  (our own names)
         return int(row[0])
 
     def source(self, root: int, path: bytes) -> StoredSource | None:
@@ -163,19 +174,17 @@ class IndexWriter:
             *((stat.size, stat.mtime_ns, stat.ctime_ns, stat.inode, stat.seen_ns) if stat else (None,) * 5),
             *(content_hash, state, reason, settings),
         )
-        self._connection.execute(
-            "INSERT INTO source (root, path, size, mtime_ns, ctime_ns, inode, seen_ns, content_hash, state,"
-            " reason, settings, row_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (root, path) DO UPDATE SET (size, mtime_ns, ctime_ns, inode, seen_ns, content_hash,"
-            " state, reason, settings, row_hash) = (excluded.size, excluded.mtime_ns, excluded.ctime_ns,"
-            " excluded.inode, excluded.seen_ns, excluded.content_hash, excluded.state, excluded.reason,"
-            " excluded.settings, excluded.row_hash)",
-            (root, path, *facts, row_hash((root, path, *facts))),
-        )
-        row = self._connection.execute(
+        known = self._connection.execute(
             "SELECT id FROM source WHERE root = ? AND path = ?", (root, path)
         ).fetchone()
-        return int(row[0])
+        number = int(known[0]) if known else self._next_id("source")
+        self._counts["sources"] += known is None
+        columns = (number, root, path, *facts)
+        self._connection.execute(
+            f"INSERT OR REPLACE INTO source VALUES ({', '.join('?' * 13)})",  # noqa: S608  (only question marks)
+            (*columns, row_hash(columns)),
+        )
+        return number
 
     def sources_under(self, root: int) -> dict[bytes, int]:
         """Return the paths under a root and their ids."""
@@ -194,6 +203,7 @@ class IndexWriter:
         ]
         dropped = self.drop_records(records)
         self._connection.executemany("DELETE FROM source WHERE id = ?", ((source,) for source in ids))
+        self._counts["sources"] -= len(ids)
         return dropped
 
     # --- records and chunks
@@ -239,21 +249,20 @@ class IndexWriter:
     ) -> None:
         """Add a record without its chunks, under an id from `reserve_record`."""
         columns = (
-            source,
-            storable(record.id),
-            record.line,
-            record.end_line,
-            fields,
-            text_hash,
-            int(complete),
+            *(number, source, storable(record.id), record.line, record.end_line),
+            *(fields, text_hash, int(complete)),
         )
         self._connection.execute(
-            "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (number, *columns, row_hash(columns))
+            "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*columns, row_hash(columns))
         )
+        self._counts["records"] += complete
 
     def move_record(self, source: int, stored: StoredRecord, record: Record, fields: str) -> None:
         """Update place and fields of a record whose text is the same, and the lines of its chunks."""
-        columns = (source, storable(record.id), record.line, record.end_line, fields, stored.text_hash, 1)
+        columns = (
+            *(stored.id, source, storable(record.id), record.line, record.end_line),
+            *(fields, stored.text_hash, 1),
+        )
         self._connection.execute(
             "UPDATE record SET line = ?, end_line = ?, fields = ?, complete = 1, row_hash = ? WHERE id = ?",
             (record.line, record.end_line, fields, row_hash(columns), stored.id),
@@ -282,6 +291,7 @@ class IndexWriter:
         if not chunks:
             return
         self._net_dropped -= len(chunks)
+        self._vectors_changed = True
         dead = np.array([item.record in hidden for item in chunks])
         first = append_segment(self._connection, vectors, self._identity.dtype, dead)
         rows = []
@@ -298,6 +308,13 @@ class IndexWriter:
             )
             rows.append((*columns, row_hash(columns)))
         self._connection.executemany(f"INSERT INTO chunk VALUES ({', '.join('?' * 12)})", rows)  # noqa: S608  (only question marks)
+        if self._identity.keep_text:
+            self._connection.executemany(
+                f"INSERT INTO {LEXICAL_TABLE} (rowid, text) VALUES (?, ?)",  # noqa: S608  (our own name)
+                [(row[0], row[9]) for row in rows],
+            )
+        self._counts["vectors"] += len(chunks)
+        self._counts["chunks"] += len(chunks) - int(dead.sum())
 
     def complete_record(self, record: int) -> None:
         """Make a record that was added incomplete visible, with all its chunks."""
@@ -305,9 +322,13 @@ class IndexWriter:
             "SELECT source, name, line, end_line, fields, text_hash FROM record WHERE id = ?", (record,)
         ).fetchone()
         self._connection.execute(
-            "UPDATE record SET complete = 1, row_hash = ? WHERE id = ?", (row_hash((*row, 1)), record)
+            "UPDATE record SET complete = 1, row_hash = ? WHERE id = ?", (row_hash((record, *row, 1)), record)
         )
-        mark_rows(self._path, self._connection, self._chunk_ids([record]), dead=False)
+        chunks = self._chunk_ids([record])
+        mark_rows(self._path, self._connection, chunks, dead=False)
+        self._vectors_changed = True
+        self._counts["records"] += 1
+        self._counts["chunks"] += len(chunks)
 
     def drop_records(self, ids: Iterable[int]) -> int:
         """Remove records and their chunks; return how many chunks went.
@@ -326,10 +347,27 @@ class IndexWriter:
                 hint="--allow-shrink if the files are really gone; nothing was removed",
             )
         self._net_dropped = net
+        self._vectors_changed |= bool(rows)
         mark_rows(self._path, self._connection, rows, dead=True)
-        self._connection.executemany("DELETE FROM chunk WHERE record = ?", ((record,) for record in ids))
-        self._connection.executemany("DELETE FROM record WHERE id = ?", ((record,) for record in ids))
+        for record in ids:
+            self._drop_record(record)
         return len(rows)
+
+    def _drop_record(self, record: int) -> None:
+        """Delete the rows of a record; its vectors are marked as deleted already."""
+        complete = self._connection.execute("SELECT complete FROM record WHERE id = ?", (record,)).fetchone()
+        if self._identity.keep_text:
+            # FTS5 forgets a text by being given it once more.
+            self._connection.execute(
+                f"INSERT INTO {LEXICAL_TABLE} ({LEXICAL_TABLE}, rowid, text)"  # noqa: S608  (our own name)
+                " SELECT 'delete', id, text FROM chunk WHERE record = ?",
+                (record,),
+            )
+        gone = self._connection.execute("DELETE FROM chunk WHERE record = ?", (record,)).rowcount
+        self._connection.execute("DELETE FROM record WHERE id = ?", (record,))
+        if complete and complete[0]:
+            self._counts["records"] -= 1
+            self._counts["chunks"] -= gone
 
     def _chunk_ids(self, records: Iterable[int]) -> list[int]:
         return [

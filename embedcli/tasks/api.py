@@ -96,13 +96,17 @@ class Index:
             UsageError: The query is blank.
             DamagedIndexError: What was read is not what was written.
         """
+        from embedcli.datatypes import Record
         from embedcli.index.file import stored_identity
-        from embedcli.tasks.search import SearchSettings, search_index
+        from embedcli.tasks.search import SearchSettings, query_vectors
+        from embedcli.tasks.search_index import IndexSettings, search_indexes
 
         queries = self._embedder.vectorizer(
             VectorSettings("query", dim=stored_identity(self.path).dim, normalize=True)
         )
-        return search_index(self.path, query, queries, SearchSettings(top_k, min_score))
+        wanted = SearchSettings(top_k, min_score)
+        vectors = query_vectors([Record("1", query)], queries)
+        return search_indexes([self.path], vectors, queries, wanted, IndexSettings())[0]
 
     def status(self) -> dict[str, Any]:
         """Return what the index holds, with the keys of `index status --json`."""

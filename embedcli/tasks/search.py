@@ -1,25 +1,21 @@
-"""A query against an index, or straight against records."""
+"""Queries straight against records."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from embedcli.datatypes import STDIN_NAME, Chunk, Hit, Record
+from embedcli.datatypes import Chunk, Hit, Record
 from embedcli.errors import UsageError
-from embedcli.index.file import check_identity, open_for_reading
-from embedcli.index.reader import IndexReader
-from embedcli.tasks.chunks import identity_of, record_chunks
+from embedcli.tasks.chunks import record_chunks
 from embedcli.tasks.pipeline import batches, overlapped
-from embedcli.tasks.places import is_out_of_place, shown_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from embedcli.datatypes import Chunking, Vector, Vectors
-    from embedcli.index.reader import StoredChunk
+    from embedcli.datatypes import Chunking, Vectors
     from embedcli.tasks.vectorize import Vectorizer
+    from embedcli.where import Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,100 +38,45 @@ class _Unit(NamedTuple):
     chunk: Chunk
 
 
-def query_vector(query: str, vectorizer: Vectorizer) -> Vector:
-    """Return the query's vector, shape (dim,), float32, encoded in the role of a query.
+def query_vectors(queries: Sequence[Record], vectorizer: Vectorizer) -> Vectors:
+    """Return the queries' vectors, shape (q, dim), float32, in the role of a query; zeros for a blank one.
 
     Raises:
-        UsageError: The query is blank.
+        UsageError: There is one query and it is blank.
     """
-    if not query or query.isspace():
+    if len(queries) == 1 and queries[0].is_blank:
         raise UsageError("the query is empty", hint="embedcli search 'what to look for' PATH…")
-    vector: Vector = vectorizer.text_vectors([query])[0]
-    return vector
+    return vectorizer.record_vectors(queries)
 
 
-def search_index(
-    index: Path,
-    query: str,
-    vectorizer: Vectorizer,
-    settings: SearchSettings,
-    on_notice: Callable[[str], None] = lambda _notice: None,
-) -> list[Hit]:
-    """Return the best hits of an index, by cosine, computed from the stored vectors.
-
-    Every vector is compared: exact, O(chunks). Equal scores are ordered by path and place.
-
-    Args:
-        index: The index file.
-        query: The text to look for.
-        vectorizer: For queries, with the model that the index was built with.
-        settings: How many hits, and how close.
-        on_notice: Told when the index no longer lies in the folder that its paths are relative to.
-
-    Raises:
-        IndexMismatchError: The index holds vectors of another model.
-        DamagedIndexError: What was read is not what was written.
-    """
-    from embedcli.vectors.exact import TopK
-
-    with open_for_reading(index) as connection:
-        reader = IndexReader(index, connection)
-        stored = reader.identity
-        wanted = identity_of(vectorizer, stored.dtype, keep_text=stored.keep_text)
-        # The query's own prompt may differ on each call; what the documents were given is settled.
-        check_identity(index, stored, replace(wanted, document_prompt=stored.document_prompt))
-        if any(is_out_of_place(root, index) for root in reader.roots()):
-            on_notice(f"{index}: taken out of its folder: paths are relative to where it was")
-        top = TopK(query_vector(query, vectorizer), settings.top_k, settings.min_score)
-        for first, vectors, dead in reader.blocks():
-            top.add(vectors, first, dead)
-        candidates = top.result(ties=True)
-        chunks = reader.chunks([candidate.row for candidate in candidates])
-    scores = {candidate.row: candidate.cosine for candidate in candidates}
-    chunks.sort(key=lambda chunk: (-scores[chunk.id], chunk.root, chunk.path, chunk.line, chunk.start))
-    return [_stored_hit(index, chunk, scores[chunk.id]) for chunk in chunks[: settings.top_k]]
-
-
-def _stored_hit(index: Path, chunk: StoredChunk, cosine: float) -> Hit:
-    path = None
-    if chunk.root != STDIN_NAME.encode():
-        path = shown_source(chunk.root, chunk.path, index)
-    return Hit(
-        score=cosine,
-        cosine=cosine,
-        id=chunk.record,
-        chunk=chunk.ordinal,
-        path=path,
-        line=chunk.line,
-        end_line=chunk.end_line,
-        text=chunk.text,
-        fields=chunk.fields,
-    )
+def matching(records: Iterable[Record], condition: Condition) -> Iterator[Record]:
+    """Yield the records whose fields meet a condition; `id` and `path` count as fields of their own."""
+    for record in records:
+        if condition.matches({"id": record.id, "path": record.path, **record.fields}):
+            yield record
 
 
 def search_records(
     records: Iterable[Record],
-    query: str,
-    queries: Vectorizer,
+    queries: Vectors,
     documents: Vectorizer,
     settings: SearchSettings,
     chunking: Chunking | None = None,
-) -> list[Hit]:
-    """Return the best hits among records, by cosine. Memory is O(batch + hits).
+) -> list[list[Hit]]:
+    """Return the best hits among records for each query, by cosine. Memory is O(batch + hits).
 
     Equal scores are ordered by place in the input.
 
     Args:
         records: What to search; blank ones are passed over.
-        query: The text to look for.
-        queries: Makes the query's vector.
+        queries: Shape (q, dim), float32; a query of zeros finds nothing.
         documents: Makes the records' vectors; `on_long` `split` gives a long one several.
         settings: How many hits, and how close.
         chunking: How records become chunks; None cuts whole files into paragraphs and nothing else.
     """
     from embedcli.vectors.exact import TopK
 
-    top = TopK(query_vector(query, queries), settings.top_k, settings.min_score)
+    tops = [TopK(query, settings.top_k, settings.min_score) for query in queries]
     units: dict[int, _Unit] = {}
     first = 0
 
@@ -149,11 +90,12 @@ def search_records(
 
     all_units = _units(records, documents, chunking)
     for batch, vectors in overlapped(batches(all_units, lambda unit: unit.chunk.text), vectors_of):
-        top.add(vectors, first)
+        for top in tops:
+            top.add(vectors, first)
         units.update(enumerate(batch, start=first))
         first += len(batch)
-        units = {candidate.row: units[candidate.row] for candidate in top.result(ties=True)}
-    return [_hit(units[candidate.row], candidate.cosine) for candidate in top.result()]
+        units = {found.row: units[found.row] for top in tops for found in top.result(ties=True)}
+    return [[_hit(units[found.row], found.cosine) for found in top.result()] for top in tops]
 
 
 def _hit(unit: _Unit, cosine: float) -> Hit:

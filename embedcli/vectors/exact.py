@@ -95,12 +95,15 @@ class TopK:
         self._gathered = 0
         self._compact_at = COMPACT_ROWS
 
-    def add(self, block: npt.NDArray[Any], first: int = 0, dead: npt.NDArray[np.bool_] | None = None) -> None:
+    def add(
+        self, block: npt.NDArray[Any], first: int | Rows = 0, dead: npt.NDArray[np.bool_] | None = None
+    ) -> None:
         """Look at one more block.
 
         Args:
-            block: Shape (n, dim), float32 or float16. Not modified.
-            first: Number of the block's first row; the numbers of two blocks must not overlap.
+            block: Shape (n, dim), float32, float16 or int8. Not modified.
+            first: Number of the block's first row, or the numbers of all its rows, shape (n,), ascending;
+                those of two blocks must not overlap.
             dead: Shape (n,), True for rows to leave out; None for none.
 
         Raises:
@@ -122,7 +125,9 @@ class TopK:
             alive = None if dead is None else ~dead[start : start + step]
             survivors = self._survivors(rows, alive)
             if len(survivors):
-                self._take(survivors + (first + start), cosine(rows[survivors], self._query), rows[survivors])
+                numbers = survivors + start
+                numbers = numbers + first if isinstance(first, int) else first[numbers]
+                self._take(numbers, cosine(rows[survivors], self._query), rows[survivors])
 
     def result(self, *, ties: bool = False) -> list[Candidate]:
         """The best rows so far: highest cosine first, equal ones by row number.

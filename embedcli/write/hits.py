@@ -60,10 +60,13 @@ def write_hits_json(hits: Sequence[Hit], query: str, output: Output) -> None:
         output.write(dump({**named, **own}) + b"\n")
 
 
-def write_hits_text(hits: Sequence[Hit], output: Output, style: HitStyle) -> None:
-    """Write `path:line:score:text`, the text in one line; standard input has no path."""
+def write_hits_text(hits: Sequence[Hit], output: Output, style: HitStyle, query: str | None = None) -> None:
+    """Write `path:line:score:text`, the text in one line; standard input has no path.
+
+    Where there are several queries, each line begins with its query's id.
+    """
     for hit in hits:
-        output.write(_hit_line(hit, _one_line(hit.text or ""), style))
+        output.write(_hit_line(hit, _one_line(hit.text or ""), style, query))
 
 
 def write_hits_with_context(
@@ -112,8 +115,8 @@ def _one_line(text: str) -> str:
     return " ".join(text.split()) if "\n" in text else text
 
 
-def _hit_line(hit: Hit, text: str, style: HitStyle) -> bytes:
-    places = [(hit.path, _MAGENTA), (str(hit.line), _GREEN), (f"{hit.score:.4f}", "")]
+def _hit_line(hit: Hit, text: str, style: HitStyle, query: str | None = None) -> bytes:
+    places = [(query, ""), (hit.path, _MAGENTA), (str(hit.line), _GREEN), (f"{hit.score:.4f}", "")]
     return _line(places, ":", text, style)
 
 

@@ -1,0 +1,99 @@
+"""The options of `search` alone."""
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+Query: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="QUERY", help="What to look for, in your own words.", show_default=False),
+]
+Queries: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--queries",
+        metavar="FILE",
+        help="Ask every record of FILE (lines, or JSONL with id and text or vector) instead of QUERY.",
+    ),
+]
+Where: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="EXPR",
+        help="Only records whose fields meet this: 'year >= 2024 and not draft'.",
+    ),
+]
+PathGlobs: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--path", metavar="GLOB", help="In an index, only files that match; repeatable."),
+]
+Since: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help="In an index, only files changed since: 7d, 2026-01-31."),
+]
+Exact: TypeAlias = Annotated[
+    bool, typer.Option("--exact", help="Compare every vector of an index: --plan exact.")
+]
+PlanOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--plan",
+        metavar="WAY",
+        help="How an index is searched: auto (what costs least), exact, signs or graph.",
+    ),
+]
+Rescore: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--rescore",
+        metavar="N",
+        min=1,
+        help="Rows compared exactly after a scan of sign bits. Default: 400.",
+    ),
+]
+EfSearch: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--ef-search", metavar="N", min=1, help="Candidates kept in a graph. Default: what was tuned."
+    ),
+]
+ExplainPlan: TypeAlias = Annotated[
+    bool, typer.Option("--explain-plan", help="Say on standard error how the index is searched.")
+]
+TopK: TypeAlias = Annotated[int, typer.Option("-n", "--top-k", metavar="N", min=1, help="Most hits.")]
+MinScore: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--min-score", metavar="COSINE", min=-1, max=1, help="Only hits at least this close, -1 to 1."
+    ),
+]
+After: TypeAlias = Annotated[
+    int | None,
+    typer.Option("-A", "--after-context", metavar="N", min=0, help="Show N lines after a hit."),
+]
+Before: TypeAlias = Annotated[
+    int | None,
+    typer.Option("-B", "--before-context", metavar="N", min=0, help="Show N lines before a hit."),
+]
+Context: TypeAlias = Annotated[
+    int, typer.Option("-C", "--context", metavar="N", min=0, help="Show N lines around a hit.")
+]
+FilesWithHits: TypeAlias = Annotated[
+    bool, typer.Option("-l", "--files-with-hits", help="Print only the names of files with hits.")
+]
+Count: TypeAlias = Annotated[
+    bool, typer.Option("-c", "--count", help="Print only how many hits each file has.")
+]
+HitsAsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print hits as JSON, an object a line.")]
+ChunkingOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--chunking",
+        metavar="HOW",
+        help="none, lines, paragraphs or tokens. Default: lines for a named file, paragraphs in folders.",
+    ),
+]
+QuietSearch: TypeAlias = Annotated[
+    bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code tells if there is a hit.")
+]

@@ -1,0 +1,106 @@
+"""How a query is answered: which way costs least for this index, these queries, these rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from typing import Final
+
+Method = Literal["exact", "rows", "signs", "graph"]
+"""`exact` compares every stored vector, `rows` only those that a filter lets through, `signs` scans sign bits
+and compares the nearest exactly, `graph` walks an HNSW graph and does the same."""
+
+RESCORED: Final = 400
+"""Rows that are compared exactly after a scan of sign bits, for each query; see `docs/measurements.md`."""
+
+# CPU nanoseconds, measured by `benchmarks/plans.py` on the machine of `docs/measurements.md`. Only their
+# ratios matter, and those by a factor of two at most: near a border both ways cost the same.
+_EXACT_NS = {"float32": 0.45, "float16": 1.2, "int8": 0.75, "binary": 3.0}
+_PRODUCT_NS = 0.012
+_READ_NS = {"float32": 0.3, "float16": 0.9, "int8": 0.5, "binary": 2.5}
+_SIGNS_NS = 0.18
+_SIGNS_AGAIN_NS = 0.03
+_ROW_NS = 25_000.0
+_GRAPH_LOAD_NS = 5.0
+_GRAPH_QUERY_NS = 400_000.0
+_GRAPH_BUILD_NS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What has to be done.
+
+    Attributes:
+        vectors: Stored vectors.
+        dim: Numbers in each.
+        dtype: What they are stored as.
+        queries: How many queries.
+        top_k: Hits for each.
+        allowed: Rows that a filter lets through; None without a filter.
+        has_graph: Whether there is a graph of exactly this state of the index.
+        may_build_graph: Whether one could be built.
+    """
+
+    vectors: int
+    dim: int
+    dtype: str
+    queries: int = 1
+    top_k: int = 10
+    allowed: int | None = None
+    has_graph: bool = False
+    may_build_graph: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a workload is done.
+
+    Attributes:
+        method: Which way.
+        rescored: Rows compared exactly for each query, for `signs`.
+        costs: Estimated CPU seconds of each way that was possible, the chosen one's among them.
+        builds_graph: Whether the graph has to be built first.
+    """
+
+    method: Method
+    rescored: int
+    costs: dict[Method, float]
+    builds_graph: bool = False
+
+
+def choose_plan(work: Workload, *, method: Method | None = None, rescored: int | None = None) -> Plan:
+    """Return the cheapest way, or the one that was asked for.
+
+    Args:
+        work: What has to be done.
+        method: Use this way, whatever it costs.
+        rescored: Rows compared exactly after a scan of sign bits; None for `RESCORED`, or more for a large
+            `top_k`.
+    """
+    depth = max(rescored or RESCORED, work.top_k)
+    if rescored is None:
+        depth = max(depth, RESCORED // 10 * work.top_k)
+    costs = _costs(work, depth)
+    cheapest: Method = min(costs, key=costs.__getitem__)
+    chosen = method or cheapest
+    return Plan(chosen, depth, costs, builds_graph=chosen == "graph" and not work.has_graph)
+
+
+def _costs(work: Workload, depth: int) -> dict[Method, float]:
+    """Return the CPU seconds that each possible way would take."""
+    numbers, queries = work.vectors * work.dim, work.queries
+    reading = _READ_NS[work.dtype] * numbers
+    single = _EXACT_NS[work.dtype] * numbers
+    costs: dict[Method, float] = {
+        "exact": min(single * queries, reading + _PRODUCT_NS * numbers * queries + depth * queries),
+        "signs": numbers * (_SIGNS_NS + _SIGNS_AGAIN_NS * (queries - 1))
+        + queries * min(depth, work.vectors) * _ROW_NS,
+    }
+    if work.allowed is not None:
+        costs["rows"] = min(work.allowed * _ROW_NS, single) * (1 if queries == 1 else queries)
+    elif work.has_graph or work.may_build_graph:
+        build = 0.0 if work.has_graph else _GRAPH_BUILD_NS * numbers
+        costs["graph"] = build + _GRAPH_LOAD_NS * numbers + _GRAPH_QUERY_NS * queries
+    return {way: nanoseconds / 1e9 for way, nanoseconds in costs.items()}

@@ -1,0 +1,88 @@
+"""Which rows of an index may be found: what `--where`, `--path` and `--since` let through."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from embedcli.records.glob import compile_glob
+
+if TYPE_CHECKING:
+    import re
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from embedcli.index.reader import IndexReader, StoredPlace
+    from embedcli.where import Condition
+
+    Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a record must be to be found.
+
+    Attributes:
+        where: A condition on its fields, `id` and `path` among them where it has no such field itself; None
+            for any.
+        path_globs: Its file matches one of these, by its path under the root; empty for any.
+        since_ns: Its file was changed then or later, nanoseconds since 1970; None for any time. Records from
+            standard input have no such time and are not found.
+    """
+
+    where: Condition | None = None
+    path_globs: tuple[str, ...] = ()
+    since_ns: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it lets everything through."""
+        return self.where is None and not self.path_globs and self.since_ns is None
+
+
+def select_rows(reader: IndexReader, selection: Selection) -> Rows | None:
+    """Return the rows that a selection lets through, ascending; None if it asks nothing. O(records).
+
+    Raises:
+        UsageError: A glob is wrong.
+    """
+    if selection.is_empty:
+        return None
+    import numpy as np
+
+    patterns = [compile_glob(glob) for glob in selection.path_globs]
+    paths = {
+        source.id: _name(source)
+        for source in reader.sources()
+        if _is_wanted(source, patterns, selection.since_ns)
+    }
+    condition = selection.where
+    fields_named = condition.fields_named if condition is not None else frozenset()
+    records = []
+    for number, source, name, fields in reader.iter_records():
+        if source not in paths:
+            continue
+        if condition is not None:
+            values = json.loads(fields)
+            if "id" in fields_named:
+                values.setdefault("id", name)
+            if "path" in fields_named:
+                values.setdefault("path", paths[source])
+            if not condition.matches(values):
+                continue
+        records.append(number)
+    return reader.rows_of_records(np.array(sorted(records), dtype=np.int64))
+
+
+def _is_wanted(source: StoredPlace, patterns: list[re.Pattern[str]], since_ns: int | None) -> bool:
+    if since_ns is not None and (source.mtime_ns is None or source.mtime_ns < since_ns):
+        return False
+    return not patterns or any(pattern.fullmatch(_name(source)) for pattern in patterns)
+
+
+def _name(source: StoredPlace) -> str:
+    """Return a file's path under its root; its name where it is a root itself."""
+    return os.fsdecode(source.path or os.path.basename(source.root))  # noqa: PTH119  (bytes)
