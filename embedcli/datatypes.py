@@ -27,6 +27,7 @@ Chunking = Literal["none", "lines", "paragraphs", "tokens"]
 OnLong = Literal["split", "pool", "truncate", "error"]
 Pooling = Literal["mean", "cls", "last_token", "max"]
 Role = Literal["query", "document"]
+StoredDtype = Literal["float32", "float16", "int8", "binary"]
 VectorDtype = Literal["float32", "float16", "int8", "uint8", "binary"]
 
 STDIN_NAME = "-"

@@ -1,15 +1,21 @@
-"""`embedcli index`: build an index and look at it."""
+"""`embedcli index`: build an index, and the group of the commands that look after it."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from embedcli.cli import options
+from embedcli.cli.index_care import check, compact, list_sources, remove
+
+if TYPE_CHECKING:
+    from embedcli.cli.run import Run
+    from embedcli.tasks.build_settings import BuildSettings
+    from embedcli.tasks.vectorize import Vectorizer
 
 index_app = typer.Typer(
-    no_args_is_help=True, help="Build an index file and show its state.", rich_markup_mode=None
+    no_args_is_help=True, help="Build an index file and look after it.", rich_markup_mode=None
 )
 
 
@@ -49,7 +55,9 @@ def build(
     dim: options.Dim = None,
     dtype: Annotated[
         str | None,
-        typer.Option("--dtype", metavar="TYPE", help="Stored vectors: float16 (default) or float32."),
+        typer.Option(
+            "--dtype", metavar="TYPE", help="Stored vectors: float16 (default), float32, int8 or binary."
+        ),
     ] = None,
     no_text: Annotated[
         bool, typer.Option("--no-text", help="Keep no text in the index: smaller, hits without text.")
@@ -63,6 +71,30 @@ def build(
     prune: Annotated[
         bool, typer.Option("--prune", help="Also remove records that standard input no longer holds.")
     ] = False,
+    max_time: Annotated[
+        str | None,
+        typer.Option(
+            "--max-time", metavar="TIME", help="Stop after this long, as in 20m; the next run goes on there."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Change nothing; print what there is to do and how long it takes."),
+    ] = False,
+    graph: Annotated[
+        bool,
+        typer.Option(
+            "--graph",
+            help="Keep an HNSW graph beside the index, for processes with many queries (extra ann).",
+        ),
+    ] = False,
+    graph_m: Annotated[
+        int, typer.Option("--graph-m", metavar="N", min=2, max=256, help="Links of a row in the graph.")
+    ] = 16,
+    ef_construction: Annotated[
+        int,
+        typer.Option("--ef-construction", metavar="N", min=1, help="Candidates kept while a graph is built."),
+    ] = 200,
     lock_timeout: options.LockTimeout = 0.0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -75,6 +107,7 @@ def build(
     embedcli index build                        # refresh the nearest index
     embedcli index build -i docs.emb docs/ --include '*.md'
     embedcli index build -i tickets.emb tickets.jsonl --field title --field body
+    embedcli index build --max-time 20m -q      # for cron: stops at a batch, goes on next time
 
     Files that vanished are removed; a file that cannot be read is kept. A run that is stopped or killed
     goes on where it was.
@@ -86,14 +119,15 @@ def build(
         on_long_of,
         open_model,
         read_options,
+        seconds_of,
         stdin_bytes,
     )
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
-    from embedcli.datatypes import Chunking
-    from embedcli.errors import UsageError
+    from embedcli.datatypes import Chunking, StoredDtype
     from embedcli.index.file import stored_identity
-    from embedcli.tasks.build import BuildSettings, build_index
+    from embedcli.tasks.build import build_index
+    from embedcli.tasks.build_settings import BuildSettings
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
@@ -101,8 +135,7 @@ def build(
     place = _index_to_build(index, roots)
     identity = stored_identity(place) if place.exists() else None
     wanted_dtype = dtype or (identity.dtype if identity else "float16")
-    if wanted_dtype not in ("float16", "float32"):
-        raise UsageError(f"--dtype {wanted_dtype!r} is not known", hint="float16, float32")
+    choice("--dtype", wanted_dtype, StoredDtype)
     vectorizer = Vectorizer(
         open_model(model or (identity.model if identity else None)),
         encoder_settings(
@@ -142,7 +175,13 @@ def build(
         may_shrink=allow_shrink,
         prune=prune,
         lock_timeout_seconds=lock_timeout,
+        max_seconds=None if max_time is None else seconds_of("--max-time", max_time),
+        graph={"m": graph_m, "ef_construction": ef_construction} if graph else None,
+        # With one thread the same vectors give the same graph, byte for byte.
+        graph_jobs=jobs or 1,
     )
+    if dry_run:
+        _rehearse(place, settings, vectorizer, run)
     try:
         with Progress("files", enabled=not quiet) as progress:
             report = build_index(
@@ -153,9 +192,12 @@ def build(
                 run.on_problem,
                 stdin=stdin_bytes(),
                 on_progress=progress.update,
+                on_graph=progress.update,
             )
     finally:
         vectorizer.close()
+    if report.left is not None:
+        run.notice(f"stopped after {max_time}; files left: {report.left}; the next run goes on there")
     if not quiet:
         print(
             f"{place}: {report.added} files added, {report.changed} changed, {report.unchanged} unchanged, "
@@ -173,6 +215,35 @@ def build(
             "chunks_dropped": report.dropped_chunks,
         }
     )
+
+
+def _rehearse(place: Path, settings: "BuildSettings", vectorizer: "Vectorizer", run: "Run") -> NoReturn:
+    """Print what a build would do, and end the command."""
+    import contextlib
+
+    from embedcli.cli.resolve import stdin_bytes
+    from embedcli.cli.terminal import Progress
+    from embedcli.tasks.rehearse import rehearse_build
+
+    with contextlib.closing(vectorizer), Progress("files", enabled=not run.quiet) as progress:
+        estimate = rehearse_build(
+            *(place, settings, vectorizer, run.counts, run.on_problem),
+            stdin=stdin_bytes(),
+            on_progress=progress.update,
+        )
+    report = estimate.report
+    facts = {
+        "files": f"{report.added} to add, {report.changed} changed, {report.unchanged} unchanged,"
+        f" {report.removed} to remove",
+        "records": estimate.records,
+        "chunks": estimate.chunks,
+        "tokens": estimate.tokens,
+        "cached": f"{100 * estimate.cached_ratio:.0f} %",
+        "minutes": f"{estimate.seconds / 60:.1f}",
+    }
+    for key, value in facts.items():
+        typer.echo(f"{key:9} {value}")
+    run.finish(extra={"tokens": estimate.tokens, "chunks": estimate.chunks})
 
 
 def _index_to_build(given: str | None, roots: list[str]) -> Path:
@@ -217,3 +288,9 @@ def status(
         typer.echo(f"{key:9} {shown}")
     for entry in left_out if verbose else ():
         typer.echo(f"left out  {entry['path']}: {entry['reason']}")
+
+
+index_app.command("list")(list_sources)
+index_app.command()(remove)
+index_app.command()(check)
+index_app.command()(compact)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SIZE = re.compile(r"(\d+)([kmgKMG]?)")
 _AGO = re.compile(r"(\d{1,6})([mhdw])")
+_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)")
 _AGO_SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _CACHE_NAME = "vectors.db"
@@ -198,6 +199,18 @@ def cache_path(given: str | None) -> Path | None:
     if given == "off":
         return None
     return Path(given) if given else cache_folder() / _CACHE_NAME
+
+
+def seconds_of(option: str, text: str) -> float:
+    """Return a time such as `90s`, `20m` or `2h` in seconds; a bare number is seconds.
+
+    Raises:
+        UsageError: It is no time.
+    """
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{option} {text!r} is not a time", hint="for example 90s, 20m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, **_AGO_SECONDS}[match[2]]
 
 
 def since_ns(text: str) -> int:

@@ -177,15 +177,51 @@ def open_for_writing(
             _close_cleanly(connection)
 
 
+@contextlib.contextmanager
+def open_for_rehearsal(path: Path, identity: Identity) -> Iterator[sqlite3.Connection]:
+    """Open an index as if for writing, for a run that keeps nothing: the file is not changed by a byte.
+
+    What the block does stays in memory and is dropped at its end. An index that does not exist is not made.
+
+    Raises:
+        IndexLockedError: Another run is writing.
+        IndexMismatchError: The index holds vectors of another identity.
+        IndexFileError: See `check_header` and `translated_errors`.
+    """
+    if not path.exists():
+        with contextlib.closing(_configured(sqlite3.connect(":memory:", isolation_level=None))) as connection:
+            _create(connection, identity)
+            yield connection
+        return
+    check_header(path)
+    with writer_lock(path, 0.0), translated_errors(path):
+        connection = _connect(path, "rw")
+        try:
+            # Nothing reaches the file before a commit, however much there is.
+            connection.execute("PRAGMA cache_spill = OFF")
+            _check_schema(path, connection)
+            check_identity(path, read_identity(path, connection), identity)
+            yield connection
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            connection.close()
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """Connect in autocommit mode, with nothing in the file's own schema trusted to run."""
-    connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()).encode('utf-8', 'surrogateescape'))}?mode={mode}",
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
+    return _configured(
+        sqlite3.connect(
+            f"file:{quote(str(path.absolute()).encode('utf-8', 'surrogateescape'))}?mode={mode}",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
     )
+
+
+def _configured(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     return connection

@@ -12,7 +12,7 @@ import numpy as np
 
 from embedcli.errors import UsageError
 from embedcli.index.hnsw import Graph, build_graph, load_graph, save_graph, unique_rows
-from embedcli.index.hnsw_file import Unusable, read_graph_header
+from embedcli.index.hnsw_file import Unusable, read_graph, read_graph_header
 from embedcli.index.hnsw_format import GraphKey, GraphSettings
 from embedcli.vectors.normalize import normalize
 
@@ -91,6 +91,18 @@ def graph_state(reader: IndexReader) -> Unusable | None:
     if header.key != graph_key(reader) or header.dim != reader.identity.dim:
         return Unusable("it belongs to another state of the index", "stale")
     return None
+
+
+def check_graph(reader: IndexReader) -> Unusable | None:
+    """Return what is wrong with the graph beside an index, each of its links looked at; None if nothing is.
+
+    Its cause is `missing` where there is no graph.
+    """
+    header = read_graph_header(graph_path(reader.path))
+    if isinstance(header, Unusable):
+        return header
+    found = read_graph(graph_path(reader.path), header.key, header.count, header.dim)
+    return found if isinstance(found, Unusable) else graph_state(reader)
 
 
 def open_graph(reader: IndexReader) -> RowGraph | Unusable:

@@ -144,6 +144,43 @@ class IndexReader:
             )
         ]
 
+    def root_ids(self) -> dict[bytes, int]:
+        """Return the stored roots that are paths, and their ids."""
+        return dict(self._connection.execute("SELECT path, id FROM root WHERE id > 0"))
+
+    def sizes(self) -> dict[int, tuple[int, int]]:
+        """Return how many records and chunks each source has, by its id. O(chunks)."""
+        return {
+            source: (records, chunks)
+            for source, records, chunks in self._connection.execute(
+                "SELECT source, count(DISTINCT record.id), count(chunk.id) FROM record"
+                " LEFT JOIN chunk ON chunk.record = record.id WHERE complete GROUP BY source"
+            )
+        }
+
+    def stdin_records(self, name: str) -> list[int]:
+        """Return the records from standard input with that id."""
+        return [
+            row[0]
+            for row in self._connection.execute(
+                "SELECT record.id FROM record JOIN source ON source.id = record.source"
+                " WHERE root = 0 AND record.name = ?",
+                (name,),
+            )
+        ]
+
+    def sample_chunks(self, count: int, seed: int) -> list[int]:
+        """Return some live vectors' places, ascending; the same ones for the same content and seed."""
+        import random
+
+        ids = [
+            row[0]
+            for row in self._connection.execute(
+                "SELECT chunk.id FROM chunk JOIN record ON record.id = chunk.record WHERE complete"
+            )
+        ]
+        return sorted(random.Random(seed).sample(ids, min(count, len(ids))))  # noqa: S311  (a sample, no secret)
+
     def iter_records(self) -> Iterator[tuple[int, int, str, str]]:
         """Yield id, source, own id and fields (JSON) of every complete record, unverified."""
         yield from self._connection.execute("SELECT id, source, name, fields FROM record WHERE complete")

@@ -107,7 +107,8 @@ def append_segment(
     if not np.isfinite(vectors).all():
         raise VectorError("vectors hold values that are not finite numbers")
     stored = _stored(vectors, dtype)
-    signs = sign_words(vectors).tobytes()
+    # Of what is stored: a segment that is written again from its own numbers is the same, byte for byte.
+    signs = sign_words(vectors if dtype == "binary" else stored).tobytes()
     content, hashes = stored.tobytes(), vector_hashes(stored)
     number = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM segment").fetchone()[0]
     head = (
@@ -178,14 +179,24 @@ def _checked_head(path: Path, columns: Sequence[Any]) -> _Head:
     return _Head(*columns)
 
 
-def iter_blocks(path: Path, connection: sqlite3.Connection, dim: int) -> Iterator[Block]:
+def iter_blocks(
+    path: Path, connection: sqlite3.Connection, dim: int, *, before: int | None = None
+) -> Iterator[Block]:
     """Yield all segments in the order they were written, each verified. One is in memory at a time.
+
+    Args:
+        path: For messages.
+        connection: The index.
+        dim: Numbers in a vector.
+        before: Only segments whose first row is below this one; None for all.
 
     Raises:
         DamagedIndexError: A checksum does not match.
     """
     for row in connection.execute(
-        f"SELECT {_HEAD}, signs, vectors, dead, tombstone.row_hash {_WITH_MARKS} ORDER BY first"
+        f"SELECT {_HEAD}, signs, vectors, dead, tombstone.row_hash {_WITH_MARKS}"
+        " WHERE ?1 IS NULL OR first < ?1 ORDER BY first",
+        (before,),
     ):
         head = _checked_head(path, row[:8])
         signs, content, bits, bits_hash = row[8:]

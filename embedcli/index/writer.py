@@ -17,10 +17,10 @@ from embedcli.index.segments import append_segment, mark_rows, read_rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from embedcli.datatypes import Chunk, Record, Vectors
+    from embedcli.datatypes import Chunk, Json, Record, Vectors
 
 SHRINK_RATIO = 0.2
 SHRINK_CHUNKS = 100
@@ -116,6 +116,10 @@ class IndexWriter:
         write_meta(self._connection, "counts", self._counts)
         self._connection.execute("COMMIT")
         self.begin()
+
+    def put_query_defaults(self, defaults: Mapping[str, Json]) -> None:
+        """Replace the settings of queries that are stored with the index."""
+        write_meta(self._connection, "query_defaults", dict(defaults))
 
     # --- roots and sources
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from embedcli.datatypes import Hit, OnLong, Role, Vectors
     from embedcli.encode.catalog import Model
-    from embedcli.tasks.build import BuildReport
+    from embedcli.tasks.build_settings import BuildReport
 
 
 class Embedder:
@@ -179,15 +179,15 @@ def build_index(
         index: The index file; None for `.embedcli/index.emb` in the first path.
         model: None for the default model.
         on_problem: Told of each file that could not be read or was left out.
-        **settings: Fields of `embedcli.tasks.build.BuildSettings`.
+        **settings: Fields of `embedcli.tasks.build_settings.BuildSettings`.
 
     Raises:
         MissingPathError: A path does not exist.
         IndexMismatchError: The index holds another model's vectors.
         TypeError: A setting is not known.
     """
-    from embedcli.tasks.build import BuildSettings
     from embedcli.tasks.build import build_index as build
+    from embedcli.tasks.build_settings import BuildSettings
     from embedcli.tasks.places import index_path, new_index_path
 
     place = index_path(str(index)) if index is not None else new_index_path(str(paths[0]))

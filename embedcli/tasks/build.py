@@ -6,71 +6,35 @@ import contextlib
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from embedcli.datatypes import STDIN_NAME, Chunking, OnLong, Problem, Source
 from embedcli.errors import Interrupted, UsageError
 from embedcli.index.file import open_for_writing
+from embedcli.index.reader import IndexReader
 from embedcli.index.writer import FileStat, IndexWriter, fields_json
 from embedcli.records.fingerprint import file_hash, text_hash
 from embedcli.records.read import read_records
 from embedcli.records.settings import ReadSettings
 from embedcli.records.source import find_sources
-from embedcli.tasks.build_queue import BuildQueue
+from embedcli.tasks.build_queue import BuildQueue, OutOfTimeError
+from embedcli.tasks.build_settings import BuildReport, BuildSettings
 from embedcli.tasks.chunks import identity_of, record_chunks
+from embedcli.tasks.graphs import renew_graph
 from embedcli.tasks.places import root_from_stored, shown_path, store_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from embedcli.datatypes import Counts, OnProblem, Record
+    from embedcli.tasks.build_queue import TextVectors
     from embedcli.tasks.vectorize import Vectorizer
 
 YOUNG_NS = 2_000_000_000
 """A file this much younger than its last look may have changed again within the clock's grain."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuildSettings:
-    """How an index is built. What is None or empty was not said: a known root keeps what it was built with.
-
-    Attributes:
-        paths: Roots, `-` for standard input; empty refreshes all roots of the index.
-        read: What was said about reading, by the names of `ReadSettings`.
-        chunking: How records become chunks; None for `paragraphs` for text files, `none` for everything
-            else.
-        on_long: What becomes of a chunk that is longer than the model takes; None for `split`.
-        dtype: What vectors are stored as: `float16` or `float32`.
-        keep_text: Whether the index keeps the chunks' text.
-        may_shrink: Switches the shrink guard off.
-        prune: Also remove records that standard input no longer holds.
-        lock_timeout_seconds: How long to wait for another writer.
-    """
-
-    paths: tuple[str, ...] = ()
-    read: Mapping[str, Any] = field(default_factory=dict)
-    chunking: Chunking | None = None
-    on_long: OnLong | None = None
-    dtype: str = "float16"
-    keep_text: bool = True
-    may_shrink: bool = False
-    prune: bool = False
-    lock_timeout_seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class BuildReport:
-    """What a build did, in files and chunks."""
-
-    added: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    skipped: int = 0
-    dropped_chunks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +64,7 @@ def build_index(
     *,
     stdin: BinaryIO | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    on_graph: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> BuildReport:
     """Bring an index up to date with its files.
 
@@ -111,6 +76,7 @@ def build_index(
         on_problem: Told of each file that could not be read or was left out.
         stdin: What `-` reads.
         on_progress: Told, after each file, how many of how many are done.
+        on_graph: Told, while a graph is built, how many of how many rows are in.
 
     Raises:
         MissingPathError: A root does not exist; nothing was changed.
@@ -121,12 +87,19 @@ def build_index(
     identity = identity_of(vectorizer, settings.dtype, keep_text=settings.keep_text)
     with open_for_writing(index, identity, lock_timeout_seconds=settings.lock_timeout_seconds) as connection:
         writer = IndexWriter(index, connection, identity, may_shrink=settings.may_shrink)
-        build = _Build(index, settings, vectorizer, writer, counts, on_problem, stdin)
+        build = Build(index, settings, vectorizer, writer, counts, on_problem, stdin)
         try:
             build.run(connection_roots(connection), on_progress)
         except (KeyboardInterrupt, Interrupted):
             build.queue.write_ready()
             raise
+        renew_graph(
+            IndexReader(index, connection),
+            writer,
+            settings.graph,
+            jobs=settings.graph_jobs,
+            on_progress=on_graph,
+        )
         return build.report
 
 
@@ -135,7 +108,7 @@ def connection_roots(connection: Any) -> list[bytes]:
     return [row[0] for row in connection.execute("SELECT path FROM root WHERE id > 0 ORDER BY id")]
 
 
-class _Build:
+class Build:
     """One run of a build over an open index."""
 
     def __init__(
@@ -147,12 +120,14 @@ class _Build:
         counts: Counts,
         on_problem: OnProblem,
         stdin: BinaryIO | None,
+        encode_with: TextVectors | None = None,
     ) -> None:
+        """Start with nothing read; `encode_with` makes the vectors in place of the vectorizer."""
         self._index, self._settings, self._vectorizer = index, settings, vectorizer
         self._writer, self._counts, self._stdin = writer, counts, stdin
         self._tell = on_problem
         self._unreadable: list[str] = []
-        self.queue = BuildQueue(writer, vectorizer, counts)
+        self.queue = BuildQueue(writer, encode_with or vectorizer, counts, settings.max_seconds)
         self.report = BuildReport()
 
     def run(self, stored_roots: list[bytes], on_progress: Callable[[int, int], None]) -> None:
@@ -177,7 +152,13 @@ class _Build:
                 ]
         for done, (root, source, relative) in enumerate(work):
             on_progress(done, len(work))
-            self._update(root, source, relative)
+            try:
+                self._update(root, source, relative)
+                self.queue.check_time()
+            except OutOfTimeError:
+                self.queue.write_ready()
+                self.report.left = len(work) - done
+                return
         self.queue.write()
         on_progress(len(work), len(work))
         # Last, so that the vectors of a file that only moved were there to be used again.

@@ -9,24 +9,50 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from embedcli.index.schema import SEGMENT_ROWS
 from embedcli.index.writer import NewChunk
 from embedcli.records.fingerprint import text_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from embedcli.datatypes import Chunk, Counts, OnLong, Record, Vector
+    from embedcli.datatypes import Chunk, Counts, OnLong, Record, Vector, Vectors
     from embedcli.index.writer import IndexWriter
-    from embedcli.tasks.vectorize import Vectorizer
+    from embedcli.tasks.vectorize import VectorSettings
 
 ENCODE_CHUNKS = 128
 """Chunks that go to the encoder together; an interrupt loses no more than these."""
 
 LARGE_RECORD_CHUNKS = 256
 """A record with more chunks than this is written in parts of this size."""
+
+
+class TextVectors(Protocol):
+    """What makes the vectors of a build's chunks; see `Vectorizer`."""
+
+    @property
+    def settings(self) -> VectorSettings:
+        """What is done to a text."""
+        ...
+
+    def with_settings(self, settings: VectorSettings) -> TextVectors:
+        """Return the same with other settings."""
+        ...
+
+    def carried_vector(self, record: Record, vector: Vector) -> Vector:
+        """Return the vector that came with a record, finished like all others."""
+        ...
+
+    def text_vectors(self, texts: Sequence[str]) -> Vectors:
+        """Return vectors, shape (n, dim)."""
+        ...
+
+
+class OutOfTimeError(Exception):
+    """The time that the build was given is over; what is encoded can be written."""
+
 
 COMMIT_SECONDS = 10.0
 """A killed build loses no more than what it did since its last commit."""
@@ -35,8 +61,12 @@ COMMIT_SECONDS = 10.0
 class BuildQueue:
     """Chunks and steps on their way into an index."""
 
-    def __init__(self, writer: IndexWriter, vectorizer: Vectorizer, counts: Counts) -> None:
+    def __init__(
+        self, writer: IndexWriter, vectorizer: TextVectors, counts: Counts, max_seconds: float | None = None
+    ) -> None:
+        """Start with nothing queued, and stop encoding `max_seconds` from now, if that is said."""
         self._writer, self._vectorizer, self._counts = writer, vectorizer, counts
+        self._deadline = None if max_seconds is None else time.monotonic() + max_seconds
         self._waiting: list[tuple[NewChunk, Vector | None]] = []
         self._waiting_steps: list[Callable[[], None]] = []
         self._ready: list[tuple[NewChunk, Vector]] = []
@@ -61,6 +91,9 @@ class BuildQueue:
             record_hash: What tells whether it changed.
             chunks: Its chunks; a vector that came with the record goes to each of them.
             on_long: What becomes of a chunk that is too long, which its vector depends on.
+
+        Raises:
+            OutOfTimeError: See `check_time`.
         """
         number = self._writer.reserve_record()
         carried = record.vector
@@ -88,6 +121,7 @@ class BuildQueue:
             )
         if len(self._waiting) >= ENCODE_CHUNKS:
             self._encode()
+            self.check_time()
         if len(self._ready) >= SEGMENT_ROWS or time.monotonic() - self._last_commit > COMMIT_SECONDS:
             self._write_ready(set())
 
@@ -97,6 +131,15 @@ class BuildQueue:
         if on_long != settings.on_long:
             self._encode()
             self._vectorizer = self._vectorizer.with_settings(replace(settings, on_long=on_long))
+
+    def check_time(self) -> None:
+        """Stop a build whose time is over, at the edge of a batch.
+
+        Raises:
+            OutOfTimeError: It is.
+        """
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise OutOfTimeError
 
     def add_step(self, step: Callable[[], None]) -> None:
         """Queue something to be done once everything queued before it is written."""

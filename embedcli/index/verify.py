@@ -1,0 +1,276 @@
+"""Every hash and every count of an index, and what a repair has to give up."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embedcli.errors import DamagedIndexError, IndexFileError
+from embedcli.index.checksum import hash_bytes, row_hash, vector_hashes
+from embedcli.index.file import COUNTED, read_identity, read_meta
+from embedcli.index.schema import LEXICAL_TABLE
+from embedcli.index.segments import STORED_DTYPES
+from embedcli.vectors.signs import WORD_BYTES, sign_words, word_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from embedcli.index.file import Identity
+
+_META_KEYS = ("identity", "commit", "vectors_commit", "counts", "query_defaults")
+_COUNT_SQL = {
+    "sources": "SELECT count(*) FROM source",
+    "records": "SELECT count(*) FROM record WHERE complete",
+    "chunks": "SELECT count(*) FROM chunk JOIN record ON record.id = chunk.record WHERE complete",
+    "vectors": "SELECT coalesce(sum(count), 0) FROM segment",
+}
+
+
+@dataclass(slots=True)
+class Damage:
+    """What is wrong with an index.
+
+    Attributes:
+        findings: One line each.
+        chunks: Chunks that cannot be shown or found as they were written.
+        records: Records likewise.
+        sources: Sources likewise.
+        roots: Roots likewise.
+        segments: Segments whose blobs or columns are not what was written.
+        orphans: Live vectors that belong to no chunk.
+        is_structural: SQLite itself finds the file malformed: no repair in place.
+        lexical: The full-text table does not fit the texts.
+    """
+
+    findings: list[str] = field(default_factory=list)
+    chunks: set[int] = field(default_factory=set)
+    records: set[int] = field(default_factory=set)
+    sources: set[int] = field(default_factory=set)
+    roots: set[int] = field(default_factory=set)
+    segments: set[int] = field(default_factory=set)
+    orphans: list[int] = field(default_factory=list)
+    is_structural: bool = False
+    lexical: bool = False
+
+
+def verify(
+    path: Path,
+    connection: sqlite3.Connection,
+    *,
+    check_lexical: bool,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Damage:
+    """Return what is not as it was written: all rows, all vectors, all counts, what refers to what. O(index).
+
+    Args:
+        path: For messages.
+        connection: The index; nothing is kept that is written to it.
+        check_lexical: Compare the full-text table with the texts, for which the file must be writable.
+        on_progress: Told how many of how many vectors are verified.
+    """
+    damage = Damage()
+    try:
+        for (line,) in connection.execute("PRAGMA integrity_check(20)"):
+            if line != "ok":
+                damage.is_structural = True
+                damage.findings.append(f"structure: {line}")
+        _Verifier(path, connection, damage, on_progress).run()
+        if check_lexical:
+            verify_lexical(connection, damage)
+    except (sqlite3.DatabaseError, IndexFileError) as error:
+        damage.is_structural = True
+        damage.findings.append(f"structure: {error}")
+    return damage
+
+
+class _Verifier:
+    """One pass over an index."""
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        damage: Damage,
+        on_progress: Callable[[int, int], None],
+    ) -> None:
+        self._path, self._connection, self._damage = path, connection, damage
+        self._on_progress = on_progress
+        self._identity: Identity | None = None
+
+    def _find(self, finding: str) -> None:
+        self._damage.findings.append(finding)
+
+    def run(self) -> None:
+        """Look at everything."""
+        self._meta()
+        bad = {table: self._rows(table) for table in ("root", "source", "record", "chunk")}
+        self._damage.records |= bad["record"]
+        self._damage.chunks |= bad["chunk"]
+        self._references(bad)
+        live = self._segments()
+        self._places(live)
+        self._counts()
+
+    def _meta(self) -> None:
+        for key in _META_KEYS:
+            with contextlib.suppress(DamagedIndexError):
+                read_meta(self._path, self._connection, key)
+                continue
+            self._find(f"meta: {key} is not what was written")
+        with contextlib.suppress(DamagedIndexError):
+            self._identity = read_identity(self._path, self._connection)
+
+    def _rows(self, table: str) -> set[int]:
+        """Return the ids of a table's rows that do not match their hash."""
+        bad: set[int] = set()
+        for row in self._connection.execute(f"SELECT * FROM {table}"):  # noqa: S608  (our own names)
+            if row_hash(row[:-1]) != row[-1]:
+                bad.add(row[0])
+                self._find(f"{table}: row {row[0]} is not what was written")
+        return bad
+
+    def _references(self, bad: dict[str, set[int]]) -> None:
+        """Look for rows whose owner is missing or damaged; they are damaged too."""
+        for table, owner, broken, found in (
+            ("source", "root", bad["root"], bad["source"]),
+            ("record", "source", bad["source"], self._damage.records),
+            ("chunk", "record", self._damage.records, self._damage.chunks),
+        ):
+            for number, owner_id in self._connection.execute(
+                f"SELECT id, {owner} FROM {table} WHERE {owner} NOT IN (SELECT id FROM {owner})"  # noqa: S608  (our own names)
+            ):
+                self._find(f"{table}: row {number} belongs to {owner} {owner_id}, which is not there")
+                found.add(number)
+            for owner_id in sorted(broken):
+                found.update(
+                    row[0]
+                    for row in self._connection.execute(
+                        f"SELECT id FROM {table} WHERE {owner} = ?",  # noqa: S608  (our own names)
+                        (owner_id,),
+                    )
+                )
+        self._damage.sources |= bad["source"]
+        self._damage.roots |= bad["root"]
+
+    def _segments(self) -> dict[int, tuple[int, np.ndarray]]:
+        """Verify all vectors; return for each readable segment its first row and which rows are alive."""
+        total = self._connection.execute("SELECT coalesce(sum(count), 0) FROM segment").fetchone()[0]
+        live: dict[int, tuple[int, np.ndarray]] = {}
+        done = 0
+        end = 1
+        for row in self._connection.execute(
+            "SELECT segment.*, dead, tombstone.row_hash FROM segment"
+            " LEFT JOIN tombstone ON tombstone.segment = segment.id ORDER BY first"
+        ):
+            number, first, count = row[:3]
+            problems = list(_segment_problems(row, self._identity.dim if self._identity else None))
+            if first < end:
+                problems.append("overlaps the one before")
+            end = first + count
+            for problem in problems:
+                self._find(f"segment {number}: {problem}")
+            if problems:
+                self._damage.segments.add(number)
+            else:
+                dead = row[11]
+                marks = np.zeros(count, dtype=np.bool_)
+                if dead is not None:
+                    marks = np.unpackbits(np.frombuffer(dead, dtype=np.uint8), count=count).astype(np.bool_)
+                live[number] = (first, ~marks)
+            done += count
+            self._on_progress(done, total)
+        for (number,) in self._connection.execute(
+            "SELECT segment FROM tombstone WHERE segment NOT IN (SELECT id FROM segment)"
+        ):
+            self._find(f"tombstone: segment {number} is not there")
+        return live
+
+    def _places(self, live: dict[int, tuple[int, np.ndarray]]) -> None:
+        """Check that live vectors and chunks of complete records are the same rows."""
+        wanted = np.fromiter(
+            (
+                row[0]
+                for row in self._connection.execute(
+                    "SELECT chunk.id FROM chunk JOIN record ON record.id = chunk.record WHERE complete"
+                    " ORDER BY chunk.id"
+                )
+            ),
+            dtype=np.int64,
+        )
+        found = np.concatenate(
+            [np.empty(0, dtype=np.int64), *(np.flatnonzero(alive) + first for first, alive in live.values())]
+        )
+        for row in np.setdiff1d(wanted, found).tolist():
+            self._find(f"chunk: row {row} has no vector")
+            self._damage.chunks.add(row)
+        for row in np.setdiff1d(found, wanted).tolist():
+            self._find(f"vector {row} belongs to no chunk")
+            self._damage.orphans.append(row)
+
+    def _counts(self) -> None:
+        # A count that is not what was written was found with the rest of `meta`.
+        with contextlib.suppress(DamagedIndexError):
+            stored, actual = (
+                read_meta(self._path, self._connection, "counts"),
+                actual_counts(self._connection),
+            )
+            if stored != actual:
+                self._find(f"meta: counts are {stored}, found {actual}")
+
+
+def actual_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return what `meta` should say how many there are of each thing. O(chunks)."""
+    return {key: int(connection.execute(_COUNT_SQL[key]).fetchone()[0]) for key in COUNTED}
+
+
+def _segment_problems(row: tuple[Any, ...], dim: int | None) -> Iterator[str]:
+    """Yield what is wrong with a segment: its columns, each blob, each vector, its deletion marks."""
+    number, _, count, dtype, signs_hash, vectors_hash, hashes_hash, stored_hash = row[:8]
+    signs, hashes, vectors, dead, dead_hash = row[8:]
+    if row_hash(row[:7]) != stored_hash or dtype not in STORED_DTYPES:
+        yield "its columns are not what was written"
+        return
+    for name, blob, blob_hash in (
+        ("sign bits", signs, signs_hash),
+        ("row hashes", hashes, hashes_hash),
+        ("vectors", vectors, vectors_hash),
+    ):
+        if hash_bytes(blob) != blob_hash:
+            yield f"its {name} are not what was written"
+    if dead is not None and (row_hash((number, dead)) != dead_hash or len(dead) != (count + 7) // 8):
+        yield "its deletion marks are not what was written"
+    if dim is None or dtype == "binary" or hash_bytes(vectors) != vectors_hash:
+        return
+    stored = np.frombuffer(vectors, dtype=STORED_DTYPES[dtype])
+    if len(stored) != count * dim or len(signs) != count * word_count(dim) * WORD_BYTES:
+        yield f"it holds {len(stored)} numbers, not {count} x {dim}"
+        return
+    block = stored.reshape(count, dim)
+    if not np.isfinite(block).all():
+        yield "a number is not finite"
+    if vector_hashes(block) != hashes:
+        yield "a vector does not match its own hash"
+    if sign_words(block).tobytes() != signs:
+        yield "its sign bits are not those of its vectors"
+
+
+def verify_lexical(connection: sqlite3.Connection, damage: Damage) -> None:
+    """Let FTS5 compare its words with the texts."""
+    try:
+        connection.execute("SAVEPOINT lexical")
+        connection.execute(
+            f"INSERT INTO {LEXICAL_TABLE} ({LEXICAL_TABLE}, rank)"  # noqa: S608  (our own name)
+            " VALUES ('integrity-check', 1)"
+        )
+    except sqlite3.DatabaseError as error:
+        damage.lexical = True
+        damage.findings.append(f"lexical: {error}")
+    finally:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK TO lexical")
+            connection.execute("RELEASE lexical")
