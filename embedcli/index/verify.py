@@ -17,12 +17,13 @@ from embedcli.index.segments import STORED_DTYPES
 from embedcli.vectors.signs import WORD_BYTES, sign_words, word_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from embedcli.index.file import Identity
 
 _META_KEYS = ("identity", "commit", "vectors_commit", "counts", "query_defaults")
+_ROWS_SHOWN = 5
 _COUNT_SQL = {
     "sources": "SELECT count(*) FROM source",
     "records": "SELECT count(*) FROM record WHERE complete",
@@ -101,9 +102,19 @@ class _Verifier:
         self._path, self._connection, self._damage = path, connection, damage
         self._on_progress = on_progress
         self._identity: Identity | None = None
+        self._damaged_ranges: list[tuple[int, int]] = []
 
     def _find(self, finding: str) -> None:
         self._damage.findings.append(finding)
+
+    def _find_rows(self, table: str, rows: Iterable[int], what: str) -> None:
+        """Report rows in one line, however many there are."""
+        numbers = sorted(rows)
+        if not numbers:
+            return
+        shown = ", ".join(map(str, numbers[:_ROWS_SHOWN]))
+        more = f" and {len(numbers) - _ROWS_SHOWN} more" if len(numbers) > _ROWS_SHOWN else ""
+        self._find(f"{table} {shown}{more}: {what}")
 
     def run(self) -> None:
         """Look at everything."""
@@ -131,7 +142,7 @@ class _Verifier:
         for row in self._connection.execute(f"SELECT * FROM {table}"):  # noqa: S608  (our own names)
             if row_hash(row[:-1]) != row[-1]:
                 bad.add(row[0])
-                self._find(f"{table}: row {row[0]} is not what was written")
+        self._find_rows(table, bad, "not what was written")
         return bad
 
     def _references(self, bad: dict[str, set[int]]) -> None:
@@ -141,11 +152,14 @@ class _Verifier:
             ("record", "source", bad["source"], self._damage.records),
             ("chunk", "record", self._damage.records, self._damage.chunks),
         ):
-            for number, owner_id in self._connection.execute(
-                f"SELECT id, {owner} FROM {table} WHERE {owner} NOT IN (SELECT id FROM {owner})"  # noqa: S608  (our own names)
-            ):
-                self._find(f"{table}: row {number} belongs to {owner} {owner_id}, which is not there")
-                found.add(number)
+            astray = {
+                row[0]
+                for row in self._connection.execute(
+                    f"SELECT id FROM {table} WHERE {owner} NOT IN (SELECT id FROM {owner})"  # noqa: S608  (our own names)
+                )
+            }
+            self._find_rows(table, astray, f"the {owner} is not there")
+            found.update(astray)
             for owner_id in sorted(broken):
                 found.update(
                     row[0]
@@ -176,6 +190,7 @@ class _Verifier:
                 self._find(f"segment {number}: {problem}")
             if problems:
                 self._damage.segments.add(number)
+                self._damaged_ranges.append((first, count))
             else:
                 dead = row[11]
                 marks = np.zeros(count, dtype=np.bool_)
@@ -205,12 +220,14 @@ class _Verifier:
         found = np.concatenate(
             [np.empty(0, dtype=np.int64), *(np.flatnonzero(alive) + first for first, alive in live.values())]
         )
-        for row in np.setdiff1d(wanted, found).tolist():
-            self._find(f"chunk: row {row} has no vector")
-            self._damage.chunks.add(row)
-        for row in np.setdiff1d(found, wanted).tolist():
-            self._find(f"vector {row} belongs to no chunk")
-            self._damage.orphans.append(row)
+        without = np.setdiff1d(wanted, found)
+        self._damage.chunks |= set(without.tolist())
+        # What lies in a damaged segment has been reported with it.
+        for first, count in self._damaged_ranges:
+            without = without[(without < first) | (without >= first + count)]
+        self._find_rows("chunk", without.tolist(), "there is no vector")
+        self._damage.orphans = np.setdiff1d(found, wanted).tolist()
+        self._find_rows("vector", self._damage.orphans, "belongs to no chunk")
 
     def _counts(self) -> None:
         # A count that is not what was written was found with the rest of `meta`.
