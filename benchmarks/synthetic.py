@@ -67,7 +67,9 @@ def intrinsic_dimension(rows: Vectors) -> float:
     return float(len(ratio) / np.log(ratio[ratio > 1]).sum())
 
 
-def write_index(path: Path, texts: list[str], blocks: Iterator[tuple[np.ndarray, Vectors]], dtype: str) -> None:
+def write_index(
+    path: Path, texts: list[str], blocks: Iterator[tuple[np.ndarray, Vectors]], dtype: str
+) -> None:
     """Write rows into a new index of the default model."""
     model = find_model(None)
     vectorizer = Vectorizer(model, EncoderSettings(), VectorSettings(normalize=True), Counts())

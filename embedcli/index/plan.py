@@ -17,15 +17,19 @@ RESCORED: Final = 400
 
 # CPU nanoseconds, measured by `benchmarks/plans.py` on the machine of `docs/measurements.md`. Only their
 # ratios matter, and those by a factor of two at most: near a border both ways cost the same.
-_EXACT_NS = {"float32": 0.45, "float16": 1.2, "int8": 0.75, "binary": 3.0}
-_PRODUCT_NS = 0.012
-_READ_NS = {"float32": 0.3, "float16": 0.9, "int8": 0.5, "binary": 2.5}
-_SIGNS_NS = 0.18
+# For each number of each vector:
+_EXACT_NS = {"float32": 1.2, "float16": 2.2, "int8": 1.1, "binary": 2.0}
+_READ_NS = {"float32": 1.0, "float16": 1.9, "int8": 0.9, "binary": 1.8}
+_PRODUCT_NS = 0.02
+_SIGNS_NS = 0.1
 _SIGNS_AGAIN_NS = 0.03
-_ROW_NS = 25_000.0
 _GRAPH_LOAD_NS = 5.0
+_GRAPH_BUILD_NS = 1_000.0
+# For each row that is read alone; after a scan of sign bits ten others were compared before it.
+_ROW_NS = 5_000.0
+_RESCORED_NS = 20_000.0
+# For each query:
 _GRAPH_QUERY_NS = 400_000.0
-_GRAPH_BUILD_NS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ def _costs(work: Workload, depth: int) -> dict[Method, float]:
     costs: dict[Method, float] = {
         "exact": min(single * queries, reading + _PRODUCT_NS * numbers * queries + depth * queries),
         "signs": numbers * (_SIGNS_NS + _SIGNS_AGAIN_NS * (queries - 1))
-        + queries * min(depth, work.vectors) * _ROW_NS,
+        + queries * min(depth, work.vectors) * _RESCORED_NS,
     }
     if work.allowed is not None:
         costs["rows"] = min(work.allowed * _ROW_NS, single) * (1 if queries == 1 else queries)

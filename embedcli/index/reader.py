@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Json, Vectors
 
 
+_FEW_RECORDS = 1000
+"""So many are looked up one by one; for more, all chunks are read."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
     """A chunk with all that is shown of it.
@@ -193,11 +197,17 @@ class IndexReader:
         """
         import numpy as np
 
+        if len(records) <= _FEW_RECORDS:
+            few = [
+                row[0]
+                for record in records.tolist()
+                for row in self._connection.execute("SELECT id FROM chunk WHERE record = ?", (record,))
+            ]
+            return np.array(sorted(few), dtype=np.int64)
         pairs = np.fromiter(
-            (number for pair in self._connection.execute("SELECT record, id FROM chunk") for number in pair),
-            dtype=np.int64,
-        ).reshape(-1, 2)
-        found: npt.NDArray[np.int64] = np.sort(pairs[np.isin(pairs[:, 0], records), 1])
+            self._connection.execute("SELECT record, id FROM chunk"), dtype=[("record", "i8"), ("id", "i8")]
+        )
+        found: npt.NDArray[np.int64] = np.sort(pairs["id"][np.isin(pairs["record"], records)])
         return found
 
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from embedcli.datatypes import Json
     from embedcli.index.reader import IndexReader, StoredPlace
     from embedcli.where import Condition
 
@@ -66,7 +67,7 @@ def select_rows(reader: IndexReader, selection: Selection) -> Rows | None:
         if source not in paths:
             continue
         if condition is not None:
-            values = json.loads(fields)
+            values = _parsed(fields)
             if "id" in fields_named:
                 values.setdefault("id", name)
             if "path" in fields_named:
@@ -75,6 +76,17 @@ def select_rows(reader: IndexReader, selection: Selection) -> Rows | None:
                 continue
         records.append(number)
     return reader.rows_of_records(np.array(sorted(records), dtype=np.int64))
+
+
+def _parsed(fields: str) -> dict[str, Json]:
+    """Return stored fields; Python's own parser takes the `NaN` that JSON does not know."""
+    import orjson
+
+    try:
+        values: dict[str, Json] = orjson.loads(fields)
+    except orjson.JSONDecodeError:
+        values = json.loads(fields)
+    return values
 
 
 def _is_wanted(source: StoredPlace, patterns: list[re.Pattern[str]], since_ns: int | None) -> bool:
