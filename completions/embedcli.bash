@@ -9,7 +9,7 @@ _embedcli() {
     fi
   done
   case "$previous" in
-    --after-context | --before-context | --cache | --chunking | --color | --column | --context | --description | --device | --dim | --dtype | --exclude | --field | --files-from | --format | --id-field | --include | --index | --jobs | --language | --licence | --lock-timeout | --max-filesize | --max-record-bytes | --max-tokens | --min-score | --model | --name | --not-for | --on-long | --output | --pooling | --pre | --pre-glob | --prompt | --recipe | --revision | --role | --source | --stats-json | --string | --to | --top-k | --variant | -A | -B | -C | -i | -j | -m | -n | -o)
+    --after-context | --before-context | --cache | --chunking | --color | --column | --context | --description | --device | --dim | --dtype | --ef-construction | --ef-search | --exclude | --field | --files-from | --format | --graph-m | --id | --id-field | --include | --index | --jobs | --language | --licence | --lock-timeout | --max-filesize | --max-record-bytes | --max-time | --max-tokens | --min-score | --model | --name | --not-for | --on-long | --output | --path | --plan | --pooling | --pre | --pre-glob | --prompt | --queries | --recall | --recipe | --rescore | --revision | --role | --sample | --since | --source | --stats-json | --string | --to | --top-k | --variant | --where | -A | -B | -C | -i | -j | -m | -n | -o)
       COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   case "$path" in
@@ -19,8 +19,12 @@ _embedcli() {
     "cache status") words="--cache --json -h --help" ;;
     "doctor") words="--json -h --help" ;;
     "embed") words="--string -o --output --to --dtype --dim --no-text --csv-raw --role --prompt --no-normalize --normalize --pooling --on-long --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --variant --device -j --jobs --cache --no-cache -q --quiet -v --verbose --stats-json -h --help" ;;
-    "index") words="build status -h --help" ;;
-    "index build") words="-i --index --chunking --on-long --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --variant --device -j --jobs --dim --dtype --no-text --allow-shrink --prune --lock-timeout -q --quiet -v --verbose --stats-json -h --help" ;;
+    "index") words="build check compact list remove status -h --help" ;;
+    "index build") words="-i --index --chunking --on-long --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --variant --device -j --jobs --dim --dtype --no-text --allow-shrink --prune --max-time --dry-run --graph --graph-m --ef-construction --lock-timeout -q --quiet -v --verbose --stats-json -h --help" ;;
+    "index check") words="-i --index --repair --recall -n --top-k --sample --save --no-encode --device --lock-timeout --json -q --quiet -h --help" ;;
+    "index compact") words="-i --index --lock-timeout -q --quiet -h --help" ;;
+    "index list") words="-i --index -0 --null --json -h --help" ;;
+    "index remove") words="--id -i --index --lock-timeout -q --quiet -h --help" ;;
     "index status") words="-i --index --json -v --verbose -h --help" ;;
     "models") words="export list show test verify -h --help" ;;
     "models export") words="-o --output --source --licence --recipe --name --revision --max-tokens --language --description --not-for -q --quiet -h --help" ;;
@@ -28,7 +32,7 @@ _embedcli() {
     "models show") words="--json -h --help" ;;
     "models test") words="--device --variant -j --jobs --json -h --help" ;;
     "models verify") words="-q --quiet -h --help" ;;
-    "search") words="-i --index -n --top-k --min-score -A --after-context -B --before-context -C --context -l --files-with-hits -c --count --json --prompt --chunking --on-long --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --variant --device -j --jobs --dim --pooling --cache --no-cache --color -q --quiet -v --verbose --stats-json -h --help" ;;
+    "search") words="-i --index --queries --where --path --since --exact --plan --rescore --ef-search --explain-plan -n --top-k --min-score -A --after-context -B --before-context -C --context -l --files-with-hits -c --count --json --prompt --chunking --on-long --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --variant --device -j --jobs --dim --pooling --cache --no-cache --color -q --quiet -v --verbose --stats-json -h --help" ;;
   esac
   if [[ $current == -* || $groups == *" $path "* || -z $path ]]; then
     COMPREPLY=($(compgen -W "$words" -- "$current"))
