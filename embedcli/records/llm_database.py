@@ -16,8 +16,6 @@ from urllib.parse import quote
 
 from embedcli.errors import InputError
 from embedcli.records.exchange import ImportedRow, RefusedRow, RowBatch, block_rows
-from embedcli.records.objects import parse_object
-from embedcli.records.reading import BadRecordError
 from embedcli.records.vector_field import OWN_FIELDS
 
 if TYPE_CHECKING:
@@ -123,11 +121,12 @@ def metadata_fields(metadata: object) -> dict[str, Any]:
     if not isinstance(metadata, str) or not metadata:
         return {}
     try:
-        found = parse_object(metadata)
-    except BadRecordError:
-        with contextlib.suppress(ValueError, RecursionError):
-            return {"metadata": json.loads(metadata)}
+        # Python writes numbers that are not finite, which JSON does not have.
+        found = json.loads(metadata, parse_constant=lambda _name: None)
+    except (ValueError, RecursionError):
         return {"metadata": metadata}
+    if not isinstance(found, dict):
+        return {"metadata": found}
     return {name: value for name, value in found.items() if name not in OWN_FIELDS}
 
 

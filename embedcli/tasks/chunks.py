@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 OVERLAP_TOKENS = 32
 """Tokens that neighbouring windows of a long chunk share, so that a sentence on the cut is whole in one."""
 
+OVERLAP_RATIO = 0.25
+"""At most this share of a window, for models that take few tokens."""
+
 
 def record_chunks(
     record: Record, chunking: Chunking, on_long: OnLong, vectorizer: Vectorizer
@@ -32,7 +35,7 @@ def record_chunks(
         line=record.line,
         token_spans=encoder.token_spans if encoder else None,
         max_tokens=vectorizer.room_tokens if encoder else None,
-        overlap_tokens=OVERLAP_TOKENS if encoder else 0,
+        overlap_tokens=min(OVERLAP_TOKENS, int(OVERLAP_RATIO * vectorizer.room_tokens)) if encoder else 0,
     )
 
 

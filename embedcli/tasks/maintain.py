@@ -201,7 +201,9 @@ def check_index(
         identity = stored_identity(index)
         with open_for_writing(index, identity, lock_timeout_seconds=lock_timeout_seconds) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            damage = verifying.verify(index, connection, check_lexical=True, on_progress=on_progress)
+            damage = verifying.verify(
+                index, connection, check_lexical=identity.keep_text, on_progress=on_progress
+            )
             report.findings = damage.findings
             if damage.is_structural:
                 raise DamagedIndexError(
@@ -216,14 +218,14 @@ def check_index(
             _check_graph(IndexReader(index, connection), report, remove_bad=True)
         return report
     with open_for_reading(index) as connection:
+        reader = IndexReader(index, connection)
         damage = verifying.verify(index, connection, check_lexical=False, on_progress=on_progress)
         report.findings = damage.findings
         if not damage.is_structural:
-            reader = IndexReader(index, connection)
             _check_graph(reader, report, remove_bad=False)
             if not damage.findings and vectorizer is not None:
                 _check_sample(reader, vectorizer, report)
-    if not damage.is_structural:
+    if not damage.is_structural and reader.identity.keep_text:
         _check_lexical(index, report)
     return report
 

@@ -1,0 +1,74 @@
+"""The committed index files still open, answer and verify, and can be built upon."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.compat.make_index import HERE, answers
+
+if TYPE_CHECKING:
+    from tests.conftest import Program
+
+INDEXES = sorted(path.stem for path in HERE.glob("format-*.emb"))
+
+
+@pytest.fixture
+def tiny(program: Program, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    # Also for the processes that `answers` starts.
+    for key, value in program.environment.items():
+        monkeypatch.setenv(key, value)
+    return {"EMBEDCLI_MODELS": str(HERE / "models"), "EMBEDCLI_MODEL": "tiny"}
+
+
+def copy_of(name: str, folder: Path) -> Path:
+    for path in HERE.glob(f"{name}.emb*"):
+        shutil.copy(path, folder)
+    return folder / f"{name}.emb"
+
+
+def test_there_are_files_of_format_1() -> None:
+    assert INDEXES == ["format-1-binary", "format-1-float16", "format-1-float32", "format-1-int8"]
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_an_old_index_answers_as_it_did(program: Program, tiny: dict[str, str], name: str) -> None:
+    index = copy_of(name, program.folder)
+    expected = json.loads((HERE / f"{name}.json").read_text())
+    found = answers(index)
+    assert list(found) == list(expected)
+    for query, hits in expected.items():
+        assert [{**hit, "cosine": None} for hit in found[query]] == [{**hit, "cosine": None} for hit in hits]
+        # The last bits of a sum may differ between processors.
+        assert [hit["cosine"] for hit in found[query]] == pytest.approx(
+            [hit["cosine"] for hit in hits], abs=1e-6
+        )
+    assert program("index", "check", "-i", index, env=tiny).code == 0
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_an_old_index_can_be_built_upon(program: Program, tiny: dict[str, str], name: str) -> None:
+    index = copy_of(name, program.folder)
+    program(
+        "index", "build", "-i", index, "-", stdin=b'{"id": "new", "text": "tid tid tid rub"}\n', env=tiny
+    ).ok()
+    (hit,) = program("search", "tid tid tid rub", "-i", index, "-n", "1", "--json", env=tiny).ok().objects
+    assert hit["id"] == "new"
+    program("index", "compact", "-i", index, env=tiny).ok()
+    assert program("index", "check", "-i", index, env=tiny).code == 0
+
+
+def test_an_old_graph_is_used(program: Program, tiny: dict[str, str]) -> None:
+    pytest.importorskip("hnswlib")
+    index = copy_of("format-1-float16", program.folder)
+    asked = b"bab bed\nnob\n"
+    exact = program("search", "--queries", "-", "-i", index, "--exact", "--json", stdin=asked, env=tiny).ok()
+    walked = program(
+        "search", "--queries", "-", "-i", index, "--plan", "graph", "--json", stdin=asked, env=tiny
+    ).ok()
+    assert walked.err == ""
+    assert walked.out == exact.out
