@@ -71,7 +71,7 @@ def verify(
     Args:
         path: For messages.
         connection: The index; nothing is kept that is written to it.
-        check_lexical: Compare the full-text table with the texts. The file must be writable for that, and hold
+        check_lexical: Compare the full-text table with the texts. The file must be writable for that and hold
             texts.
         on_progress: Told how many of how many vectors are verified.
     """
