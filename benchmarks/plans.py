@@ -153,6 +153,7 @@ def many_queries(index: Path, queries: Vectors, *, with_graph: bool, with_peers:
             len(queries),
             has_graph=graph_state(reader) is None and with_graph,
             may_build_graph=True,
+            jobs=jobs,
         )
         plan = choose_plan(work)
         print(

@@ -15,7 +15,7 @@ and compares the nearest exactly, `graph` walks an HNSW graph and does the same.
 RESCORED: Final = 400
 """Rows that are compared exactly after a scan of sign bits, for each query; see `docs/measurements.md`."""
 
-# CPU nanoseconds, measured by `benchmarks/plans.py` on the machine of `docs/measurements.md`. Only their
+# Nanoseconds of one core, measured by `benchmarks/plans.py` on the machine of `docs/measurements.md`. Only their
 # ratios matter, and those by a factor of two at most: near a border both ways cost the same.
 # For each number of each vector:
 _EXACT_NS = {"float32": 1.2, "float16": 2.2, "int8": 1.1, "binary": 2.0}
@@ -29,7 +29,7 @@ _GRAPH_BUILD_NS = 1_000.0
 _ROW_NS = 5_000.0
 _RESCORED_NS = 20_000.0
 # For each query:
-_GRAPH_QUERY_NS = 400_000.0
+_GRAPH_QUERY_NS = 2_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Workload:
         allowed: Rows that a filter lets through; None without a filter.
         has_graph: Whether there is a graph of exactly this state of the index.
         may_build_graph: Whether one could be built.
+        jobs: Threads.
     """
 
     vectors: int
@@ -55,6 +56,7 @@ class Workload:
     allowed: int | None = None
     has_graph: bool = False
     may_build_graph: bool = False
+    jobs: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Plan:
     Attributes:
         method: Which way.
         rescored: Rows compared exactly for each query, for `signs`.
-        costs: Estimated CPU seconds of each way that was possible, the chosen one's among them.
+        costs: Estimated seconds of each way that was possible, the chosen one's among them.
         builds_graph: Whether the graph has to be built first.
     """
 
@@ -93,18 +95,18 @@ def choose_plan(work: Workload, *, method: Method | None = None, rescored: int |
 
 
 def _costs(work: Workload, depth: int) -> dict[Method, float]:
-    """Return the CPU seconds that each possible way would take."""
+    """Return the seconds that each possible way would take."""
     numbers, queries = work.vectors * work.dim, work.queries
     reading = _READ_NS[work.dtype] * numbers
     single = _EXACT_NS[work.dtype] * numbers
     costs: dict[Method, float] = {
-        "exact": min(single * queries, reading + _PRODUCT_NS * numbers * queries + depth * queries),
+        "exact": single if queries == 1 else reading + _PRODUCT_NS * numbers * queries / work.jobs,
         "signs": numbers * (_SIGNS_NS + _SIGNS_AGAIN_NS * (queries - 1))
         + queries * min(depth, work.vectors) * _RESCORED_NS,
     }
     if work.allowed is not None:
         costs["rows"] = min(work.allowed * _ROW_NS, single) * (1 if queries == 1 else queries)
     elif work.has_graph or work.may_build_graph:
-        build = 0.0 if work.has_graph else _GRAPH_BUILD_NS * numbers
-        costs["graph"] = build + _GRAPH_LOAD_NS * numbers + _GRAPH_QUERY_NS * queries
+        build = 0.0 if work.has_graph else _GRAPH_BUILD_NS * numbers / work.jobs
+        costs["graph"] = build + _GRAPH_LOAD_NS * numbers + _GRAPH_QUERY_NS * queries / work.jobs
     return {way: nanoseconds / 1e9 for way, nanoseconds in costs.items()}

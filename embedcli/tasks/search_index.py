@@ -162,6 +162,7 @@ class _IndexSearch:
             allowed=None if limits.allowed is None else len(limits.allowed),
             has_graph=has_graph and _has_hnswlib(),
             may_build_graph=may_use_graph and queries > 1 and _has_hnswlib(),
+            jobs=settings.jobs,
         )
         method = settings.method
         if method == "graph" and not may_use_graph:
