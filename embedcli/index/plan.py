@@ -15,7 +15,7 @@ and compares the nearest exactly, `graph` walks an HNSW graph and does the same.
 RESCORED: Final = 400
 """Rows that are compared exactly after a scan of sign bits, for each query; see `docs/measurements.md`."""
 
-# Nanoseconds of one core, measured by `benchmarks/plans.py` on the machine of `docs/measurements.md`. Only their
+# Nanoseconds of one core, from `benchmarks/plans.py` on the machine of `docs/measurements.md`. Only their
 # ratios matter, and those by a factor of two at most: near a border both ways cost the same.
 # For each number of each vector:
 _EXACT_NS = {"float32": 1.2, "float16": 2.2, "int8": 1.1, "binary": 2.0}
