@@ -12,6 +12,7 @@ from urllib.parse import quote
 from embedcli.errors import (
     DamagedIndexError,
     IndexFileError,
+    IndexLockedError,
     IndexMismatchError,
     MissingIndexError,
     OutputError,
@@ -170,7 +171,7 @@ def open_for_writing(
                 _create(connection, identity)
             _check_schema(path, connection)
             check_identity(path, read_identity(path, connection), identity)
-            connection.execute("PRAGMA journal_mode = WAL")
+            _switch_to_wal(path, connection, lock_timeout_seconds)
             connection.execute("PRAGMA synchronous = FULL")
             yield connection
         finally:
@@ -263,6 +264,24 @@ def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
     }
     if found != wanted:
         raise damaged(path, "its tables are not those of an index")
+
+
+def _switch_to_wal(path: Path, connection: sqlite3.Connection, timeout_seconds: float) -> None:
+    """Let readers go on while this run writes; only for the switch itself none may be at work.
+
+    Raises:
+        IndexLockedError: A reader did not finish in time.
+    """
+    connection.execute(f"PRAGMA busy_timeout = {int(1000 * max(_BUSY_SECONDS, timeout_seconds))}")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        raise IndexLockedError(
+            f"{path}: a search has been reading it all the time", hint="--lock-timeout SECONDS waits for it"
+        ) from error
+    connection.execute(f"PRAGMA busy_timeout = {int(1000 * _BUSY_SECONDS)}")
 
 
 def _close_cleanly(connection: sqlite3.Connection) -> None:

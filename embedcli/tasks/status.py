@@ -20,6 +20,8 @@ def index_facts(index: Path) -> dict[str, Any]:
     Raises:
         IndexFileError: There is none, or it cannot be read.
     """
+    from embedcli.index.graph import graph_state
+
     with open_for_reading(index) as connection:
         reader = IndexReader(index, connection)
         status = reader.status()
@@ -30,6 +32,8 @@ def index_facts(index: Path) -> dict[str, Any]:
             }
             for root, path, reason in reader.skipped()
         ]
+        query_defaults = reader.query_defaults()
+        graph = graph_state(reader)
     settings = [json.loads(text) for text in status.settings]
     return {
         "path": str(index),
@@ -48,6 +52,8 @@ def index_facts(index: Path) -> dict[str, Any]:
         "chunking": sorted({_chunking(entry) for entry in settings}),
         "bytes": index.stat().st_size,
         "commit": status.commit,
+        "query_defaults": query_defaults,
+        "graph": "current" if graph is None else graph.cause,
         "left_out": left_out,
     }
 
