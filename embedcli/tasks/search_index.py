@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from embedcli.datatypes import STDIN_NAME, Hit
-from embedcli.errors import EmbedcliError, IndexMismatchError
+from embedcli.errors import EmbedcliError, UsageError
 from embedcli.index.file import check_identity, open_for_reading
 from embedcli.index.plan import Workload, choose_plan
 from embedcli.index.reader import IndexReader
@@ -77,6 +77,7 @@ def search_indexes(
         IndexMismatchError: An index holds vectors of another model.
         DamagedIndexError: What was read is not what was written.
         MissingExtraError: A graph was asked for, and hnswlib is not installed.
+        UsageError: A graph was asked for where it cannot help.
     """
     found: list[list[Hit]] = [[] for _ in queries]
     for index in indexes:
@@ -166,7 +167,7 @@ class _IndexSearch:
         )
         method = settings.method
         if method == "graph" and not may_use_graph:
-            raise IndexMismatchError(
+            raise UsageError(
                 f"{self._reader.path}: a graph answers no filtered queries, and no index of sign bits alone",
                 hint="--plan auto",
             )
