@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import quote
 
+from embedcli.datatypes import StoredDtype
 from embedcli.errors import (
     DamagedIndexError,
     IndexFileError,
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 
 COUNTED = ("sources", "records", "chunks", "vectors")
 """What `meta` keeps count of. Chunks are those that a search can find; vectors also the deleted ones."""
+
+_META_TYPES = {"identity": dict, "commit": int, "vectors_commit": int, "counts": dict, "query_defaults": dict}
+_MAX_DIM = 1 << 16
+"""More numbers in a vector than any encoder gives; a file that claims more is not to decide how much memory
+is taken."""
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _BUSY_SECONDS = 10.0
@@ -304,7 +310,13 @@ def read_meta(path: Path, connection: sqlite3.Connection, key: str) -> Any:
     row = connection.execute("SELECT value, row_hash FROM meta WHERE key = ?", (key,)).fetchone()
     if row is None or row_hash((key, row[0])) != row[1]:
         raise damaged(path, f"meta {key!r} cannot be read")
-    return json.loads(row[0])
+    with contextlib.suppress(ValueError, RecursionError):
+        value: Any = json.loads(row[0])
+        if isinstance(value, _META_TYPES[key]) and (
+            key != "counts" or all(isinstance(value.get(name), int) for name in COUNTED)
+        ):
+            return value
+    raise damaged(path, f"meta {key!r} is not of its kind")
 
 
 def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
@@ -321,9 +333,17 @@ def read_identity(path: Path, connection: sqlite3.Connection) -> Identity:
     """
     table = read_meta(path, connection, "identity")
     try:
-        return Identity(**table)
+        identity = Identity(**table)
     except TypeError as error:
         raise damaged(path, "its identity cannot be read") from error
+    kinds = {"int": int, "bool": bool, "str": str}
+    if not all(
+        isinstance(getattr(identity, entry.name), kinds[str(entry.type)]) for entry in fields(identity)
+    ):
+        raise damaged(path, "its identity cannot be read")
+    if not 1 <= identity.dim <= _MAX_DIM or identity.dtype not in get_args(StoredDtype):
+        raise damaged(path, f"vectors of {identity.dim} numbers of type {identity.dtype!r}")
+    return identity
 
 
 def stored_identity(path: Path) -> Identity:

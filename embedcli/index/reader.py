@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedcli.index.checksum import row_hash
 from embedcli.index.file import Identity, damaged, read_identity, read_meta
+from embedcli.index.schema import TABLES
 from embedcli.index.segments import (
     Block,
     SignBlock,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Json, Vectors
 
 
+_TABLES = {table.name: table for table in TABLES}
 _FEW_RECORDS = 1000
 """So many are looked up one by one; for more, all chunks are read."""
 
@@ -233,15 +236,27 @@ class IndexReader:
             line=chunk[7],
             end_line=chunk[8],
             text=chunk[9],
-            fields=json.loads(record[5]),
+            fields=self._fields(record),
         )
+
+    def _fields(self, record: tuple[Any, ...]) -> dict[str, Json]:
+        """Return a record's own fields.
+
+        Raises:
+            DamagedIndexError: They are no JSON object.
+        """
+        with contextlib.suppress(ValueError, RecursionError):
+            fields = json.loads(record[5])
+            if isinstance(fields, dict):
+                return fields
+        raise damaged(self.path, f"the fields of record {record[0]}")
 
     def _checked(self, table: str, number: int) -> tuple[Any, ...]:
         """Return a row of a table, compared with its hash."""
         row = self._connection.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchone()  # noqa: S608  (our own names)
         if row is None:
             raise damaged(self.path, f"row {number} of {table} is missing")
-        if row_hash(row[:-1]) != row[-1]:
+        if row_hash(row[:-1]) != row[-1] or not _TABLES[table].fits(row):
             raise damaged(self.path, f"row {number} of {table}")
         return tuple(row)
 

@@ -26,6 +26,8 @@ single vectors out of 211 segments in 13 ms instead of 110."""
 
 LEXICAL_TABLE = "lexical"
 
+_PYTHON_TYPES = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
+
 
 class Column(NamedTuple):
     """A column: name, SQL type and constraints, and what it holds."""
@@ -33,6 +35,13 @@ class Column(NamedTuple):
     name: str
     type: str
     holds: str
+
+    def holds_value(self, value: object) -> bool:
+        """Whether a value is of the column's type."""
+        kind, _, constraints = self.type.partition(" ")
+        if value is None:
+            return not constraints
+        return isinstance(value, _PYTHON_TYPES[kind])
 
 
 class Table(NamedTuple):
@@ -43,6 +52,12 @@ class Table(NamedTuple):
     columns: tuple[Column, ...]
     indexes: tuple[str, ...] = ()
     options: str = ""
+
+    def fits(self, row: tuple[object, ...]) -> bool:
+        """Whether a row has the columns of the table, each of its type: SQLite itself takes any value."""
+        return len(row) == len(self.columns) and all(
+            column.holds_value(value) for column, value in zip(self.columns, row, strict=True)
+        )
 
     def sql(self) -> tuple[str, ...]:
         """Return the statements that create the table and its indexes."""
