@@ -8,6 +8,7 @@ import typer
 
 from embedcli.cli import options
 from embedcli.cli.index_care import check, compact, list_sources, remove
+from embedcli.cli.index_exchange import export_index, import_index
 
 if TYPE_CHECKING:
     from embedcli.cli.run import Run
@@ -294,3 +295,5 @@ index_app.command("list")(list_sources)
 index_app.command()(remove)
 index_app.command()(check)
 index_app.command()(compact)
+index_app.command("export")(export_index)
+index_app.command("import")(import_index)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedcli.index.checksum import row_hash
 from embedcli.index.file import damaged
+from embedcli.index.schema import TABLES
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,12 +18,15 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Json
 
 
+_TABLES = {table.name: table for table in TABLES}
+
+
 class SourceRow(NamedTuple):
-    """A source: root and path as stored, and the JSON of how it was read and chunked."""
+    """A source: root and path as stored, and how it was read and chunked."""
 
     root: bytes
     path: bytes
-    settings: str
+    settings: Mapping[str, Json]
 
 
 class RecordRow(NamedTuple):
@@ -77,8 +82,7 @@ class ChunkRows:
             row = next((found for found in rows if found[0] >= number), None)
             if row is None or row[0] != number:
                 raise damaged(self._path, f"row {number} of chunk is missing")
-            if row_hash(row[:-1]) != row[-1]:
-                raise damaged(self._path, f"row {number} of chunk")
+            self._check("chunk", row)
             yield ChunkRow(*row[:5], *row[7:10])
 
     def record(self, number: int) -> RecordRow:
@@ -89,7 +93,7 @@ class ChunkRows:
         """
         if self._record is None or self._record[0] != number:
             row = self._checked("record", number)
-            self._record = (number, RecordRow(row[2], json.loads(row[5]), row[1]))
+            self._record = (number, RecordRow(row[2], self._object(row[5], "record", number), row[1]))
         return self._record[1]
 
     def source(self, number: int) -> SourceRow:
@@ -101,7 +105,8 @@ class ChunkRows:
         if self._source is None or self._source[0] != number:
             row = self._checked("source", number)
             root = self._checked("root", row[1])
-            self._source = (number, SourceRow(root[1], row[2], row[11]))
+            settings = self._object(row[11], "source", number)
+            self._source = (number, SourceRow(root[1], row[2], settings))
         return self._source[1]
 
     def _checked(self, table: str, number: int) -> tuple[Any, ...]:
@@ -109,6 +114,17 @@ class ChunkRows:
         row = self._connection.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchone()  # noqa: S608  (our own names)
         if row is None:
             raise damaged(self._path, f"row {number} of {table} is missing")
-        if row_hash(row[:-1]) != row[-1]:
-            raise damaged(self._path, f"row {number} of {table}")
+        self._check(table, row)
         return tuple(row)
+
+    def _check(self, table: str, row: tuple[Any, ...]) -> None:
+        if row_hash(row[:-1]) != row[-1] or not _TABLES[table].fits(row):
+            raise damaged(self._path, f"row {row[0]} of {table}")
+
+    def _object(self, text: str, table: str, number: int) -> dict[str, Json]:
+        """Return the JSON object of a row."""
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(text)
+            if isinstance(found, dict):
+                return found
+        raise damaged(self._path, f"row {number} of {table}")

@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 COUNTED = ("sources", "records", "chunks", "vectors")
 """What `meta` keeps count of. Chunks are those that a search can find; vectors also the deleted ones."""
 
-_META_TYPES = {"identity": dict, "commit": int, "vectors_commit": int, "counts": dict, "query_defaults": dict}
+_META_TYPES: dict[str, Any] = {
+    "identity": dict,
+    "commit": int,
+    "vectors_commit": int,
+    "counts": dict,
+    "query_defaults": dict,
+}
 _MAX_DIM = 1 << 16
 """More numbers in a vector than any encoder gives; a file that claims more is not to decide how much memory
 is taken."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -146,18 +145,17 @@ def shown_fields(
     return own, hidden
 
 
-def text_names(settings: str, names: Sequence[str]) -> tuple[str, ...]:
+def text_names(settings: Mapping[str, Json], names: Sequence[str]) -> tuple[str, ...]:
     """Return which of a record's fields its text was made of, as its source was told.
 
     Args:
-        settings: The source's settings as JSON.
+        settings: The source's settings.
         names: The record's fields, in their order.
     """
-    said = json.loads(settings)
     found: list[str] = []
-    for wanted in said.get("columns") or said.get("text_fields") or ReadSettings().text_fields:
-        with contextlib.suppress(BadRecordError):
-            found.append(names[column_number(wanted, names)])
+    for wanted in settings.get("columns") or settings.get("text_fields") or ReadSettings().text_fields:
+        with contextlib.suppress(BadRecordError, ValueError):
+            found.append(names[column_number(str(wanted), names)])
     return tuple(found)
 
 
