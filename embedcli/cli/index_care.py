@@ -184,14 +184,14 @@ def check(
             on_progress=progress.update,
         )
     table = None
-    if recall is not None and (report.repaired or not report.findings):
+    if recall is not None and (repair or not report.findings):
         table = _recall(place, recall, top_k, sample, lock_timeout, save=save)
     if as_json:
         facts = {"path": str(place), "findings": report.findings, "notes": report.notes, "recall": table}
         typer.echo(json.dumps(facts))
     else:
         _show(place, report, table, run)
-    run.finish(EXIT_NOTHING if report.findings and not report.repaired else EXIT_OK)
+    run.finish(EXIT_NOTHING if report.findings and not repair else EXIT_OK)
 
 
 def _show(place: "Path", report: "CheckReport", table: list[dict[str, object]] | None, run: "Run") -> None:

@@ -337,6 +337,8 @@ class _Show:
 
 def _queries(query: str | None, file: str | None, named: list[str], run: "Run") -> list["Record"]:
     """Return the queries as records: the one that was typed, or those of a file."""
+    from dataclasses import replace
+
     from embedcli.cli.resolve import stdin_bytes
     from embedcli.datatypes import STDIN_NAME, Record
     from embedcli.errors import UsageError
@@ -351,7 +353,11 @@ def _queries(query: str | None, file: str | None, named: list[str], run: "Run") 
     found = list(Inputs([file], {"text_as": "lines"}, stdin_bytes()).records(run.counts, run.on_problem))
     if not found:
         raise UsageError(f"{file}: no queries in it")
-    return found
+    # A query without an id of its own goes by its line, as it would from standard input.
+    return [
+        replace(record, id=str(record.line)) if record.id == f"{record.path}:{record.line}" else record
+        for record in found
+    ]
 
 
 def _say_plan(index: "Path", work: "Workload", plan: "Plan") -> None:
@@ -389,7 +395,7 @@ def _places(
         return input_paths(paths, files_from, null=null), []
     given = indexes or ([os.environ["EMBEDCLI_INDEX"]] if os.environ.get("EMBEDCLI_INDEX") else [])
     if given:
-        return [], [index_to_read(name) for name in given]
+        return [], list(dict.fromkeys(index_to_read(name) for name in given))
     nearest = nearest_index(Path())
     if nearest is None:
         return input_paths(None, None, null=null), []

@@ -258,6 +258,7 @@ def _check_graph(reader: IndexReader, report: CheckReport, *, remove_bad: bool) 
     if remove_bad:
         with contextlib.suppress(OSError):
             graph_path(reader.path).unlink()
+            report.notes.append(f"{graph_path(reader.path).name} removed; index build --graph makes it anew")
 
 
 def _check_sample(reader: IndexReader, vectorizer: Callable[[], Vectorizer], report: CheckReport) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from embedcli.index.file import open_for_rehearsal
@@ -75,7 +75,7 @@ def rehearse_build(
     with open_for_rehearsal(index, identity) as connection:
         writer = _RehearsalWriter(index, connection, identity, may_shrink=settings.may_shrink)
         build = Build(
-            *(index, settings, vectorizer, writer, counts, on_problem, stdin),
+            *(index, replace(settings, max_seconds=None), vectorizer, writer, counts, on_problem, stdin),
             encode_with=_TokenCounter(vectorizer, tally),
         )
         build.run(connection_roots(connection), on_progress)

@@ -147,7 +147,7 @@ class _IndexSearch:
         identity, settings = self._reader.identity, self._settings
         may_use_graph = limits.allowed is None and identity.dtype != "binary"
         has_graph = False
-        if may_use_graph and (queries > 1 or settings.method == "graph"):
+        if may_use_graph and (settings.method == "graph" or (queries > 1 and settings.method is None)):
             from embedcli.index.graph import graph_path, graph_state
 
             state = graph_state(self._reader)
