@@ -9,7 +9,7 @@ _embedcli() {
     fi
   done
   case "$previous" in
-    --after-context | --before-context | --cache | --chunking | --color | --column | --context | --description | --device | --dim | --dtype | --ef-construction | --ef-search | --exclude | --field | --files-from | --format | --graph-m | --id | --id-field | --include | --index | --jobs | --language | --licence | --lock-timeout | --max-filesize | --max-record-bytes | --max-time | --max-tokens | --min-score | --model | --name | --not-for | --on-long | --output | --path | --plan | --pooling | --pre | --pre-glob | --prompt | --queries | --recall | --recipe | --rescore | --revision | --role | --sample | --since | --source | --stats-json | --string | --to | --top-k | --variant | --where | -A | -B | -C | -i | -j | -m | -n | -o)
+    --after-context | --before-context | --cache | --chunking | --collection | --color | --column | --context | --description | --device | --dim | --dtype | --ef-construction | --ef-search | --exclude | --field | --files-from | --format | --graph-m | --id | --id-field | --include | --index | --jobs | --language | --licence | --lock-timeout | --max-filesize | --max-record-bytes | --max-time | --max-tokens | --min-score | --model | --name | --not-for | --on-long | --output | --path | --plan | --pooling | --pre | --pre-glob | --prompt | --queries | --recall | --recipe | --rescore | --revision | --role | --sample | --since | --source | --stats-json | --string | --to | --top-k | --variant | --where | -A | -B | -C | -i | -j | -m | -n | -o)
       COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   case "$path" in
@@ -19,10 +19,12 @@ _embedcli() {
     "cache status") words="--cache --json -h --help" ;;
     "doctor") words="--json -h --help" ;;
     "embed") words="--string -o --output --to --dtype --dim --no-text --csv-raw --role --prompt --no-normalize --normalize --pooling --on-long --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --variant --device -j --jobs --cache --no-cache -q --quiet -v --verbose --stats-json -h --help" ;;
-    "index") words="build check compact list remove status -h --help" ;;
+    "index") words="build check compact export import list remove status -h --help" ;;
     "index build") words="-i --index --chunking --on-long --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --variant --device -j --jobs --dim --dtype --no-text --allow-shrink --prune --max-time --dry-run --graph --graph-m --ef-construction --lock-timeout -q --quiet -v --verbose --stats-json -h --help" ;;
     "index check") words="-i --index --repair --recall -n --top-k --sample --save --no-encode --device --lock-timeout --json -q --quiet -h --help" ;;
     "index compact") words="-i --index --lock-timeout -q --quiet -h --help" ;;
+    "index export") words="-o --output -i --index --to --no-text -q --quiet -h --help" ;;
+    "index import") words="-i --index --collection --encode --accept-model -m --model --variant --device -j --jobs --dim --dtype --lock-timeout -q --quiet -v --verbose --stats-json -h --help" ;;
     "index list") words="-i --index -0 --null --json -h --help" ;;
     "index remove") words="--id -i --index --lock-timeout -q --quiet -h --help" ;;
     "index status") words="-i --index --json -v --verbose -h --help" ;;

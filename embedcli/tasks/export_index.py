@@ -81,7 +81,7 @@ def export_index(
     paths = tuple(base + suffix for suffix in ((".npy", ".jsonl") if form == "npy" else (".parquet",)))
     with open_for_reading(index) as connection:
         reader = IndexReader(index, connection)
-        if any(is_out_of_place(root, index) for root in reader.roots()):
+        if any(_is_elsewhere(root, index) for root in reader.roots()):
             on_notice(f"{index}: taken out of its folder: paths are relative to where it was")
         _refuse_own_files(paths, reader)
         export = _Export(reader, ChunkRows(index, connection), keep_text=keep_text)
@@ -111,11 +111,16 @@ def _refuse_own_files(paths: Sequence[str], reader: IndexReader) -> None:
     own: Iterator[str] = (
         shown_source(place.root, place.path, reader.path)
         for place in reader.sources()
-        if place.root != STDIN_NAME.encode() and not is_out_of_place(place.root, reader.path)
+        if place.root != STDIN_NAME.encode() and not _is_elsewhere(place.root, reader.path)
     )
     for name in (str(reader.path), *own):
         if (path := there.get(os.path.realpath(name))) is not None:
             raise UsageError(f"{path} belongs to the index, and is not written over", hint="another -o BASE")
+
+
+def _is_elsewhere(root: object, index: Path) -> bool:
+    """Whether a root is none that can be found from here; it was not verified, and may be of any kind."""
+    return not isinstance(root, bytes) or is_out_of_place(root, index)
 
 
 def vector_model(identity: Identity) -> str:
