@@ -1,7 +1,7 @@
 """`embedcli search`."""
 
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from embedcli.cli import options
 from embedcli.cli import search_options as own
@@ -110,6 +110,8 @@ def search(
         raise UsageError("-A, -B and -C show the lines around the hits of one query, not of --queries")
     asked = _queries(query, queries, named, run)
     narrowing = _Narrowing(_condition(where), path_globs, since)
+    if exact and plan not in ("auto", "exact"):
+        raise UsageError(f"--exact contradicts --plan {plan}")
     way = _Way("exact" if exact else plan, rescore, ef_search, jobs, explain_plan)
     if places:
         from embedcli.index.file import stored_identity
@@ -119,7 +121,7 @@ def search(
         dim, pooling = dim or identity.dim, pooling or identity.pooling
     elif narrowing.needs_index or way.needs_index:
         raise UsageError(
-            "--path, --since, --plan, --exact and --explain-plan are about an index",
+            "--path, --since, --plan, --exact, --rescore, --ef-search and --explain-plan are about an index",
             hint="-i FILE names one; --include and --exclude narrow folders",
         )
     encoder = encoder_settings(device=device, jobs=jobs, variant=variant, pooling=pooling)
@@ -196,7 +198,7 @@ class _Narrowing(NamedTuple):
 class _Way(NamedTuple):
     """How an index is to be searched, as it was typed."""
 
-    plan: str
+    plan: Any
     rescore: int | None
     ef_search: int | None
     jobs: int | None
@@ -204,7 +206,7 @@ class _Way(NamedTuple):
 
     @property
     def needs_index(self) -> bool:
-        return self.plan != "auto" or self.explain
+        return self.plan != "auto" or self.explain or self.rescore is not None or self.ef_search is not None
 
 
 def _in_indexes(
@@ -219,10 +221,10 @@ def _in_indexes(
     """Return the hits of indexes for each query."""
     from embedcli.cli.resolve import choice, since_ns
     from embedcli.encode.processors import usable_cpus
-    from embedcli.index.plan import Method
     from embedcli.tasks.search_index import IndexSettings, search_indexes
     from embedcli.tasks.select import Selection
 
+    choice("--plan", way.plan, Literal["auto", "exact", "signs", "graph"])
     since = None if narrowing.since is None else since_ns(narrowing.since)
     return search_indexes(
         places,
@@ -231,7 +233,7 @@ def _in_indexes(
         wanted,
         IndexSettings(
             Selection(narrowing.condition, tuple(narrowing.path_globs or ()), since),
-            method=None if way.plan == "auto" else choice("--plan", way.plan, Method),
+            method=None if way.plan == "auto" else way.plan,
             rescored=way.rescore,
             ef_search=way.ef_search,
             jobs=way.jobs or usable_cpus(),

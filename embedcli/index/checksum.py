@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SqlValue = int | str | bytes | None
+SqlValue = int | float | str | bytes | None
 
 
-def hash_bytes(content: bytes | memoryview) -> int:
-    """Return xxh3-64 as the signed integer that SQLite can hold."""
-    value = xxhash.xxh3_64_intdigest(content)
+def hash_bytes(content: object) -> int:
+    """Return xxh3-64 as the signed integer that SQLite can hold.
+
+    SQLite gives what is in the file: text or a number where a blob should be never has a blob's hash.
+    """
+    if not isinstance(content, bytes | memoryview):
+        content = b"no blob: " + repr(content).encode()
+    value: int = xxhash.xxh3_64_intdigest(content)
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
@@ -33,8 +38,11 @@ def row_hash(columns: Iterable[SqlValue]) -> int:
             kind, content = b"i", str(value).encode()
         elif isinstance(value, str):
             kind, content = b"s", value.encode("utf-8", "surrogatepass")
+        elif isinstance(value, float):
+            # No column holds one; a damaged file may.
+            kind, content = b"f", struct.pack("<d", value)
         else:
-            kind, content = b"b", bytes(value)
+            kind, content = b"b", value
         parts += (kind, struct.pack("<Q", len(content)), content)
     return hash_bytes(b"".join(parts))
 

@@ -48,6 +48,7 @@ class StoredChunk:
         ordinal: Number within the record, from 1.
         start: First character in the record's text.
         text: None in an index without text.
+        text_hash: Of what was encoded.
     """
 
     id: int
@@ -59,6 +60,7 @@ class StoredChunk:
     line: int
     end_line: int
     text: str | None
+    text_hash: bytes
     fields: Mapping[str, Json]
 
 
@@ -143,13 +145,13 @@ class IndexReader:
 
     def sources(self) -> list[StoredPlace]:
         """Return all sources, by root and path."""
-        return [
-            StoredPlace(*row)
-            for row in self._connection.execute(
-                "SELECT source.id, root.path, source.path, mtime_ns, state, reason FROM source"
-                " JOIN root ON root.id = source.root ORDER BY root.id, source.path"
-            )
-        ]
+        roots = {row[0]: row[1] for row in self._rows("root")}
+        found = []
+        for row in sorted(self._rows("source"), key=lambda row: (row[1], row[2])):
+            if row[1] not in roots:
+                raise damaged(self.path, f"row {row[0]} of source")
+            found.append(StoredPlace(row[0], roots[row[1]], row[2], row[4], row[9], row[10]))
+        return found
 
     def root_ids(self) -> dict[bytes, int]:
         """Return the stored roots that are paths, and their ids."""
@@ -236,8 +238,17 @@ class IndexReader:
             line=chunk[7],
             end_line=chunk[8],
             text=chunk[9],
+            text_hash=chunk[10],
             fields=self._fields(record),
         )
+
+    def _rows(self, table: str) -> list[tuple[Any, ...]]:
+        """Return all rows of a small table in the order of their ids, each compared with its hash."""
+        rows = self._connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()  # noqa: S608  (our own names)
+        for row in rows:
+            if row_hash(row[:-1]) != row[-1] or not _TABLES[table].fits(row):
+                raise damaged(self.path, f"row {row[0]} of {table}")
+        return rows
 
     def _fields(self, record: tuple[Any, ...]) -> dict[str, Json]:
         """Return a record's own fields.
@@ -288,9 +299,7 @@ class IndexReader:
 
     def roots(self) -> tuple[bytes, ...]:
         """Return the stored roots that are paths, in the order they were added."""
-        return tuple(
-            row[0] for row in self._connection.execute("SELECT path FROM root WHERE id > 0 ORDER BY id")
-        )
+        return tuple(row[1] for row in self._rows("root") if row[0] > 0)
 
     def skipped(self) -> list[tuple[bytes, bytes, str]]:
         """Return root, path and reason of each file that was left out, by path."""

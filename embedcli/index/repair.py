@@ -59,7 +59,11 @@ def repair(path: Path, connection: sqlite3.Connection, damage: Damage) -> Repair
                 "SELECT DISTINCT record FROM chunk WHERE id >= ? AND id < ?", (first, first + count)
             )
         }
-    sources = _owners(connection, "record", "source", records) - damage.sources
+    known = {row[0] for row in connection.execute("SELECT id FROM source")} - damage.sources
+    sources = _owners(connection, "record", "source", records) & known
+    if damage.is_astray:
+        # Some text may have lost its row without a trace: every file is read again, and no vector made again.
+        sources = known
     lost = _names_from_stdin(connection, records)
     chunks = _members(connection, "chunk", "record", records) | damage.chunks
 
@@ -76,7 +80,7 @@ def repair(path: Path, connection: sqlite3.Connection, damage: Damage) -> Repair
     ):
         connection.executemany(f"DELETE FROM {table} WHERE id = ?", ((number,) for number in numbers))  # noqa: S608  (our own names)
     for source in sources:
-        _mark_partial(connection, source)
+        _mark_partial(connection, source, forget_settings=damage.is_astray)
     if identity.keep_text:
         connection.execute(f"INSERT INTO {LEXICAL_TABLE} ({LEXICAL_TABLE}) VALUES ('rebuild')")  # noqa: S608  (our own name)
     _write_meta(path, connection)
@@ -120,11 +124,18 @@ def _has_segment(connection: sqlite3.Connection, row: int) -> bool:
     return found is not None and row < found[0]
 
 
-def _mark_partial(connection: sqlite3.Connection, source: int) -> None:
-    """Let the next build read a source again, whatever its size and times say."""
+def _mark_partial(connection: sqlite3.Connection, source: int, *, forget_settings: bool) -> None:
+    """Let the next build read a source again, whatever its size and times say.
+
+    Without its settings, none of its records is taken for unchanged.
+    """
     number, root, path, *_, settings, _ = connection.execute(
         "SELECT * FROM source WHERE id = ?", (source,)
     ).fetchone()
+    if root == 0:
+        # Nobody can read standard input again.
+        return
+    settings = "{}" if forget_settings else settings
     columns = (number, root, path, *(None,) * 6, "partial", "repaired", settings)
     connection.execute(
         f"INSERT OR REPLACE INTO source VALUES ({', '.join('?' * 13)})",  # noqa: S608  (only question marks)

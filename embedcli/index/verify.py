@@ -44,6 +44,7 @@ class Damage:
         roots: Roots likewise.
         segments: Segments whose blobs or columns are not what was written.
         orphans: Live vectors that belong to no chunk.
+        is_astray: Rows are gone or changed hands, and what they belonged to cannot be told.
         is_structural: SQLite itself finds the file malformed: no repair in place.
         lexical: The full-text table does not fit the texts.
     """
@@ -55,6 +56,7 @@ class Damage:
     roots: set[int] = field(default_factory=set)
     segments: set[int] = field(default_factory=set)
     orphans: list[int] = field(default_factory=list)
+    is_astray: bool = False
     is_structural: bool = False
     lexical: bool = False
 
@@ -123,7 +125,9 @@ class _Verifier:
         bad = {table: self._rows(table) for table in ("root", "source", "record", "chunk")}
         self._damage.records |= bad["record"]
         self._damage.chunks |= bad["chunk"]
+        self._damage.is_astray |= bool(bad["record"] or bad["chunk"])
         self._references(bad)
+        self._gaps()
         live = self._segments()
         self._places(live)
         self._counts()
@@ -161,6 +165,7 @@ class _Verifier:
             }
             self._find_rows(table, astray, f"the {owner} is not there")
             found.update(astray)
+            self._damage.is_astray |= bool(astray)
             for owner_id in sorted(broken):
                 found.update(
                     row[0]
@@ -171,6 +176,19 @@ class _Verifier:
                 )
         self._damage.sources |= bad["source"]
         self._damage.roots |= bad["root"]
+
+    def _gaps(self) -> None:
+        """Look for records whose chunks are not numbered from 1 on."""
+        broken = {
+            row[0]
+            for row in self._connection.execute(
+                "SELECT record.id FROM record LEFT JOIN chunk ON chunk.record = record.id WHERE complete"
+                " GROUP BY record.id"
+                " HAVING count(chunk.id) = 0 OR min(ordinal) <> 1 OR max(ordinal) <> count(chunk.id)"
+            )
+        }
+        self._find_rows("record", broken - self._damage.records, "chunks are missing")
+        self._damage.records |= broken
 
     def _segments(self) -> dict[int, tuple[int, np.ndarray]]:
         """Verify all vectors; return for each readable segment its first row and which rows are alive."""
@@ -183,6 +201,10 @@ class _Verifier:
             " LEFT JOIN tombstone ON tombstone.segment = segment.id ORDER BY first"
         ):
             number, first, count = row[:3]
+            if not all(isinstance(value, int) for value in row[:3]):
+                self._find(f"segment {number}: its columns are of another kind")
+                self._damage.is_structural = True
+                continue
             problems = list(_segment_problems(row, self._identity.dim if self._identity else None))
             if first < end:
                 problems.append("overlaps the one before")
@@ -229,6 +251,7 @@ class _Verifier:
         self._find_rows("chunk", without.tolist(), "there is no vector")
         self._damage.orphans = np.setdiff1d(found, wanted).tolist()
         self._find_rows("vector", self._damage.orphans, "belongs to no chunk")
+        self._damage.is_astray |= bool(self._damage.orphans)
 
     def _counts(self) -> None:
         # A count that is not what was written was found with the rest of `meta`.

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -22,8 +23,9 @@ from embedcli.records.source import find_sources
 from embedcli.tasks.build_queue import BuildQueue, OutOfTimeError
 from embedcli.tasks.build_settings import BuildReport, BuildSettings
 from embedcli.tasks.chunks import identity_of, record_chunks
-from embedcli.tasks.graphs import renew_graph
+from embedcli.tasks.graphs import check_can_have_graph, renew_graph
 from embedcli.tasks.places import root_from_stored, shown_path, store_root
+from embedcli.tasks.text_fields import text_names, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,10 +83,13 @@ def build_index(
     Raises:
         MissingPathError: A root does not exist; nothing was changed.
         IndexMismatchError: The index holds vectors of another model or of other settings.
+        MissingExtraError: A graph is wanted, and hnswlib is not installed; nothing was changed.
         ShrinkError: Too much would go; what is new is kept, nothing was removed.
         Interrupted: What was encoded is committed first.
     """
     identity = identity_of(vectorizer, settings.dtype, keep_text=settings.keep_text)
+    if settings.graph is not None:
+        check_can_have_graph(settings.dtype)
     with open_for_writing(index, identity, lock_timeout_seconds=settings.lock_timeout_seconds) as connection:
         writer = IndexWriter(index, connection, identity, may_shrink=settings.may_shrink)
         build = Build(index, settings, vectorizer, writer, counts, on_problem, stdin)
@@ -135,7 +140,7 @@ class Build:
         paths = self._settings.paths or tuple(
             shown_path(root_from_stored(stored, self._index)) for stored in stored_roots
         )
-        if not paths:
+        if not paths and self._settings.graph is None:
             raise UsageError(f"{self._index}: no paths to read", hint="embedcli index build PATH…")
         work: list[tuple[_Root, Source, bytes]] = []
         vanished: list[int] = []
@@ -289,13 +294,14 @@ class Build:
             named = replace(record, id=_stored_id(record, source, relative))
             stored = self._writer.stored_record(number, named.id)
             chunking = root.chunking or ("paragraphs" if records.format == "whole" else "none")
+            if not self._settings.keep_text:
+                hidden = text_names(root.read.columns or root.read.text_fields, tuple(named.fields))
+                named = replace(named, fields=without(named.fields, hidden))
             fields, content_of_record = fields_json(named), _record_hash(named)
             if stored is not None and may_reuse and stored.text_hash == content_of_record:
                 self._writer.move_record(number, stored, named, fields)
                 gone.discard(stored.id)
                 continue
-            if stored is not None:
-                gone.add(stored.id)
             self.queue.add_record(
                 number,
                 named,
@@ -304,6 +310,10 @@ class Build:
                 record_chunks(record, chunking, root.on_long, self._vectorizer),
                 root.on_long,
             )
+            if stored is not None:
+                # In one commit with what comes in its place: nobody finds both, or neither.
+                gone.discard(stored.id)
+                self.queue.add_step(partial(self._drop, stored.id))
         errors = [problem for problem in problems if problem.is_error]
         # What could not be read to its end has not vanished.
         is_cut = any(problem.where == source.name for problem in errors)
@@ -325,6 +335,9 @@ class Build:
             )
 
         self.queue.add_step(finish)
+
+    def _drop(self, record: int) -> None:
+        self.report.dropped_chunks += self._writer.drop_records([record])
 
 
 def _stat(source: Source) -> FileStat | None:

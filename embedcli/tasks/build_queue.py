@@ -72,6 +72,7 @@ class BuildQueue:
         self._ready: list[tuple[NewChunk, Vector]] = []
         self._ready_steps: list[Callable[[], None]] = []
         self._last_commit = time.monotonic()
+        self._is_writing = False
 
     def add_record(
         self,
@@ -151,7 +152,13 @@ class BuildQueue:
         self._write_ready(set(hidden))
 
     def write_ready(self) -> None:
-        """Write what is encoded already and drop the rest: what an interrupted run does."""
+        """Write what is encoded already and drop the rest: what an interrupted run does.
+
+        A run that was interrupted in the middle of writing has half a transaction: that is left to be rolled
+        back, and the next run does it again.
+        """
+        if self._is_writing:
+            return
         self._waiting, self._waiting_steps = [], []
         self._write_ready(set())
 
@@ -169,16 +176,17 @@ class BuildQueue:
             vectors = self._vectorizer.text_vectors(list(missing.values()))
             known.update(zip(missing, vectors, strict=True))
             self._counts.cached += len(batch) - len(missing)
-        # All at once: an interrupt in between must not part a record's chunks from its step.
-        self._ready += [
+        ready = self._ready + [
             (item, vector if vector is not None else known[item.text_hash]) for item, vector in self._waiting
         ]
-        self._ready_steps += self._waiting_steps
-        self._waiting, self._waiting_steps = [], []
+        steps = self._ready_steps + self._waiting_steps
+        # All at once: an interrupt in between must not part a record's chunks from its step.
+        self._ready, self._ready_steps, self._waiting, self._waiting_steps = ready, steps, [], []
 
     def _write_ready(self, hidden: set[int]) -> None:
         import numpy as np
 
+        self._is_writing = True
         for start in range(0, len(self._ready), SEGMENT_ROWS):
             part = self._ready[start : start + SEGMENT_ROWS]
             self._writer.add_chunks(
@@ -189,6 +197,7 @@ class BuildQueue:
         for step in steps:
             step()
         self._writer.commit()
+        self._is_writing = False
         self._last_commit = time.monotonic()
 
 

@@ -12,12 +12,10 @@ from embedcli.errors import UsageError
 from embedcli.index.chunk_rows import ChunkRows
 from embedcli.index.file import damaged, open_for_reading
 from embedcli.index.reader import IndexReader
-from embedcli.records.columns import column_number
 from embedcli.records.exchange import HIDDEN_FIELDS, NAMED_FIELDS, ROW_FIELDS
-from embedcli.records.reading import BadRecordError
-from embedcli.records.settings import ReadSettings
 from embedcli.records.vector_field import OWN_FIELDS
 from embedcli.tasks.places import is_out_of_place, shown_source
+from embedcli.tasks.text_fields import text_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -150,20 +148,6 @@ def shown_fields(
     return own, hidden
 
 
-def text_names(settings: Mapping[str, Json], names: Sequence[str]) -> tuple[str, ...]:
-    """Return which of a record's fields its text was made of, as its source was told.
-
-    Args:
-        settings: The source's settings.
-        names: The record's fields, in their order.
-    """
-    found: list[str] = []
-    for wanted in settings.get("columns") or settings.get("text_fields") or ReadSettings().text_fields:
-        with contextlib.suppress(BadRecordError, ValueError):
-            found.append(names[column_number(str(wanted), names)])
-    return tuple(found)
-
-
 class _Export:
     """One index on its way out."""
 
@@ -243,7 +227,10 @@ class _Export:
             fields = self._rows.record(number).fields
             without: tuple[str, ...] = ()
             if not self._keep_text:
-                without = text_names(self._rows.source(source).settings, list(fields))
+                settings = self._rows.source(source).settings
+                without = text_names(
+                    settings.get("columns") or settings.get("text_fields") or (), tuple(fields)
+                )
             own, hidden = shown_fields(fields, name, without)
             self._shown = (number, {**own, **({HIDDEN_FIELDS: hidden} if hidden else {})})
         return self._shown[1]

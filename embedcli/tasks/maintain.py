@@ -12,6 +12,7 @@ from embedcli.errors import DamagedIndexError, EmbedcliError, UsageError
 from embedcli.index.file import open_for_reading, open_for_writing, stored_identity
 from embedcli.index.reader import IndexReader
 from embedcli.index.writer import IndexWriter
+from embedcli.records.fingerprint import text_hash
 from embedcli.tasks.graphs import renew_graph
 from embedcli.tasks.places import is_out_of_place, root_from_stored, shown_source
 
@@ -279,9 +280,10 @@ def _check_sample(reader: IndexReader, vectorizer: Callable[[], Vectorizer], rep
         report.notes.append(f"no vectors encoded again: {error}")
         return
     with contextlib.closing(encoder):
-        chunks = reader.chunks(ids)
+        # A vector that came with its record, or that of a cut text, is not what encoding the text gives.
+        chunks = [chunk for chunk in reader.chunks(ids) if chunk.text_hash == text_hash(chunk.text or "")]
         fresh = encoder.text_vectors([chunk.text or "" for chunk in chunks])
-        stored = reader.vectors(ids)
+        stored = reader.vectors([chunk.id for chunk in chunks])
     for chunk, again, kept in zip(chunks, fresh, stored, strict=True):
         likeness = float(cosine(again[np.newaxis], kept)[0])
         limit = SAME_COSINE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from embedcli.index.file import check_identity, open_for_reading
 from embedcli.index.plan import Workload, choose_plan
 from embedcli.index.reader import IndexReader
 from embedcli.tasks.chunks import identity_of
+from embedcli.tasks.graphs import can_have_graph, wished_graph
 from embedcli.tasks.places import is_out_of_place, shown_source
 from embedcli.tasks.select import Selection, select_rows
 
@@ -161,8 +161,8 @@ class _IndexSearch:
             queries=queries,
             top_k=limits.top_k,
             allowed=None if limits.allowed is None else len(limits.allowed),
-            has_graph=has_graph and _has_hnswlib(),
-            may_build_graph=may_use_graph and queries > 1 and _has_hnswlib(),
+            has_graph=has_graph and can_have_graph(identity.dtype),
+            may_build_graph=may_use_graph and queries > 1 and can_have_graph(identity.dtype),
             jobs=settings.jobs,
         )
         method = settings.method
@@ -172,7 +172,8 @@ class _IndexSearch:
                 hint="--plan auto",
             )
         stored = self._reader.query_defaults().get("rescored")
-        return work, choose_plan(work, method=method, rescored=settings.rescored or stored)
+        rescored = settings.rescored or (stored if isinstance(stored, int) and stored > 0 else None)
+        return work, choose_plan(work, method=method, rescored=rescored)
 
     def _graph(self, plan: Plan) -> RowGraph | None:
         """Return the index's graph, built now if the plan says so; None if it turns out to be damaged."""
@@ -187,10 +188,12 @@ class _IndexSearch:
                 self._on_notice(f"{graph_path(self._reader.path)}: not used: {graph.reason}")
                 return None
             return graph
-        made = make_graph(self._reader, GraphSettings(jobs=self._settings.jobs))
-        # A folder that cannot be written to, or a build that is at work: the graph serves this run alone.
-        with contextlib.suppress(EmbedcliError), writer_lock(self._reader.path):
-            keep_graph(self._reader, made)
+        wish = wished_graph(self._reader.query_defaults(), self._settings.jobs)
+        made = make_graph(self._reader, wish or GraphSettings(jobs=self._settings.jobs))
+        if wish is not None:
+            # A folder that cannot be written to, or a build that is at work: the graph serves this run alone.
+            with contextlib.suppress(EmbedcliError), writer_lock(self._reader.path):
+                keep_graph(self._reader, made)
         return made
 
     def _hits(self, candidates: list[Candidate], top_k: int) -> list[Hit]:
@@ -214,7 +217,3 @@ class _IndexSearch:
             text=chunk.text,
             fields=chunk.fields,
         )
-
-
-def _has_hnswlib() -> bool:
-    return importlib.util.find_spec("hnswlib") is not None

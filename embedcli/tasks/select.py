@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from embedcli.records.glob import compile_glob
+from embedcli.index.file import damaged
+from embedcli.records.glob import compile_glob, matches
 
 if TYPE_CHECKING:
     import re
@@ -49,6 +51,7 @@ def select_rows(reader: IndexReader, selection: Selection) -> Rows | None:
 
     Raises:
         UsageError: A glob is wrong.
+        DamagedIndexError: The fields of a record are not what was written.
     """
     if selection.is_empty:
         return None
@@ -68,6 +71,8 @@ def select_rows(reader: IndexReader, selection: Selection) -> Rows | None:
             continue
         if condition is not None:
             values = _parsed(fields)
+            if values is None:
+                raise damaged(reader.path, f"the fields of record {number}")
             if "id" in fields_named:
                 values.setdefault("id", name)
             if "path" in fields_named:
@@ -78,21 +83,26 @@ def select_rows(reader: IndexReader, selection: Selection) -> Rows | None:
     return reader.rows_of_records(np.array(sorted(records), dtype=np.int64))
 
 
-def _parsed(fields: str) -> dict[str, Json]:
-    """Return stored fields; Python's own parser takes the `NaN` that JSON does not know."""
+def _parsed(fields: str) -> dict[str, Json] | None:
+    """Return stored fields, or None if they are no JSON object.
+
+    Python's own parser takes the `NaN` that JSON does not know.
+    """
     import orjson
 
     try:
-        values: dict[str, Json] = orjson.loads(fields)
-    except orjson.JSONDecodeError:
-        values = json.loads(fields)
-    return values
+        values = orjson.loads(fields)
+    except (orjson.JSONDecodeError, TypeError):
+        values = None
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
+            values = json.loads(fields)
+    return values if isinstance(values, dict) else None
 
 
 def _is_wanted(source: StoredPlace, patterns: list[re.Pattern[str]], since_ns: int | None) -> bool:
     if since_ns is not None and (source.mtime_ns is None or source.mtime_ns < since_ns):
         return False
-    return not patterns or any(pattern.fullmatch(_name(source)) for pattern in patterns)
+    return not patterns or any(matches(pattern, _name(source)) for pattern in patterns)
 
 
 def _name(source: StoredPlace) -> str:

@@ -49,7 +49,7 @@ def index_facts(index: Path) -> dict[str, Any]:
         "deleted": status.deleted,
         "skipped": status.skipped,
         "partial": status.partial,
-        "chunking": sorted({_chunking(entry) for entry in settings}),
+        "chunking": sorted({_chunking(entry) for entry in settings if "chunking" in entry}),
         "bytes": index.stat().st_size,
         "commit": status.commit,
         "query_defaults": query_defaults,
