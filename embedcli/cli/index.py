@@ -126,6 +126,7 @@ def build(
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
     from embedcli.datatypes import Chunking, StoredDtype
+    from embedcli.errors import MissingIndexError
     from embedcli.index.file import stored_identity
     from embedcli.tasks.build import build_index
     from embedcli.tasks.build_settings import BuildSettings
@@ -134,7 +135,10 @@ def build(
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     roots = input_paths(paths, files_from, null=null) if paths or files_from else []
     place = _index_to_build(index, roots)
-    identity = stored_identity(place) if place.exists() else None
+    try:
+        identity = stored_identity(place)
+    except MissingIndexError:
+        identity = None
     wanted_dtype = dtype or (identity.dtype if identity else "float16")
     choice("--dtype", wanted_dtype, StoredDtype)
     vectorizer = Vectorizer(

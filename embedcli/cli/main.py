@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _DEBUG = "--debug"
 
+_NEEDED_BYTES = 96 << 20
+"""Address space that must be free at the start: with less, numpy's OpenBLAS gives up on its own."""
+
 
 def main() -> None:
     """Run the command line and exit."""
@@ -40,6 +43,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 def _run() -> int:
     """Run the command and return its exit code."""
     try:
+        _check_limits()
         result = app(prog_name="embedcli", standalone_mode=False)
     except BaseException as error:  # noqa: BLE001  (the last line of defence)
         if _DEBUG in sys.argv[1:2] and not isinstance(error, SystemExit):
@@ -62,7 +66,7 @@ def _exit_code(error: BaseException) -> int:
         case EmbedcliError():
             say(str(error), hint=error.hint)
             code = EXIT_LOCKED if isinstance(error, IndexLockedError) else EXIT_FAILED
-        case MemoryError():
+        case MemoryError() | ImportError() | RuntimeError() if _is_out_of_memory(error):
             say("out of memory", hint="fewer --jobs, or a smaller --max-record-bytes")
             code = EXIT_FAILED
         case OSError():
@@ -78,6 +82,31 @@ def _exit_code(error: BaseException) -> int:
             say("this is a bug in embedcli", hint="please report it with the lines above")
             code = EXIT_BUG
     return code
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory is what was missing: libraries say so in several ways."""
+    return isinstance(error, MemoryError) or any(
+        sign in str(error).lower()
+        for sign in ("failed to map segment", "cannot allocate memory", "can't start new thread")
+    )
+
+
+def _check_limits() -> None:
+    """Fail in words where a limit leaves too little room: OpenBLAS would end the process with code 1.
+
+    Raises:
+        MemoryError: There is less than `_NEEDED_BYTES` of address space.
+    """
+    import resource
+
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        import mmap
+
+        try:
+            mmap.mmap(-1, _NEEDED_BYTES).close()
+        except OSError as error:
+            raise MemoryError from error
 
 
 def _flush(code: int) -> int:

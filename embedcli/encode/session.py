@@ -16,8 +16,8 @@ from embedcli.errors import DamagedModelError, DeviceError, ModelError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ERRORS_ONLY = 3
-"""ONNX Runtime's log severity; its warnings are not the user's business."""
+_FATAL_ONLY = 4
+"""ONNX Runtime's log severity: what it reports is raised as well, and said in our words."""
 
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
@@ -51,7 +51,7 @@ def open_session(path: Path, sha256: str, *, device: str, threads: int, cache_fo
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     # Set, never left to a guess: inside a container the guess counts the host's cores.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -77,7 +77,10 @@ def open_session(path: Path, sha256: str, *, device: str, threads: int, cache_fo
         options.optimized_model_filepath = str(temporary)
     try:
         session = onnxruntime.InferenceSession(model, options, providers=[_CPU])
+    except MemoryError:
+        raise
     except Exception as error:  # the library raises many unrelated classes
+        _check_memory(error)
         raise DamagedModelError(f"{path}: ONNX Runtime refuses it: {_first_line(error)}") from error
     if temporary is not None:
         _keep(temporary, prefix)
@@ -102,6 +105,7 @@ def _open_cuda(model: bytes, options: Any, number: int) -> Any:
             model, options, providers=[(_CUDA, {"device_id": str(number)}), _CPU]
         )
     except Exception as error:  # as above
+        _check_memory(error)
         raise DeviceError(f"device cuda:{number}: {_first_line(error)}") from error
     if _CUDA not in session.get_providers():
         raise DeviceError(
@@ -181,7 +185,18 @@ def run(session: Any, feeds: dict[str, Any], output: str) -> Any:
     try:
         return session.run([output], feeds)[0]
     except Exception as error:  # as above
+        _check_memory(error)
         raise ModelError(f"ONNX Runtime failed: {_first_line(error)}") from error
+
+
+def _check_memory(error: Exception) -> None:
+    """Call what the library could not get by its name.
+
+    Raises:
+        MemoryError: It was memory.
+    """
+    if "bad_alloc" in str(error) or "Failed to allocate memory" in str(error):
+        raise MemoryError from error
 
 
 def _first_line(error: Exception) -> str:

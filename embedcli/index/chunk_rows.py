@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedcli.index.checksum import row_hash
-from embedcli.index.file import damaged
+from embedcli.index.damage import damaged
 from embedcli.index.schema import TABLES
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedcli.index.checksum import row_hash
-from embedcli.index.file import damaged, read_identity, read_meta, write_meta
+from embedcli.index.damage import damaged
+from embedcli.index.meta import read_identity, read_meta, write_meta
 from embedcli.index.schema import LEXICAL_TABLE, SEGMENT_ROWS
 from embedcli.index.segments import append_segment, iter_blocks, next_row
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import os
 import sqlite3
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from embedcli.datatypes import StoredDtype
 from embedcli.errors import (
     DamagedIndexError,
     IndexFileError,
     IndexLockedError,
-    IndexMismatchError,
     MissingIndexError,
     OutputError,
 )
 from embedcli.index.checksum import row_hash
+from embedcli.index.damage import damaged, translated_errors
 from embedcli.index.lock import writer_lock
+from embedcli.index.meta import COUNTED, Identity, check_identity, read_identity, write_meta
 from embedcli.index.schema import (
     APPLICATION_ID,
     FORMAT_VERSION,
@@ -32,81 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-COUNTED = ("sources", "records", "chunks", "vectors")
-"""What `meta` keeps count of. Chunks are those that a search can find; vectors also the deleted ones."""
 
-_META_TYPES: dict[str, Any] = {
-    "identity": dict,
-    "commit": int,
-    "vectors_commit": int,
-    "counts": dict,
-    "query_defaults": dict,
-}
-_MAX_DIM = 1 << 16
-"""More numbers in a vector than any encoder gives; a file that claims more is not to decide how much memory
-is taken."""
+_NEW_SUFFIX = ".new"
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _BUSY_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What all vectors of an index share. A search or a build with another identity is refused.
-
-    Attributes:
-        model: The model's name.
-        variant: Which of its variants.
-        fingerprint: `Manifest.fingerprint`.
-        pooling: How token vectors were pooled.
-        query_prompt: What is put before a query.
-        document_prompt: What was put before each chunk.
-        max_tokens: The model's limit.
-        dim: Numbers in a stored vector.
-        dtype: What vectors are stored as: `float32`, `float16`, `int8` or `binary`.
-        keep_text: Whether chunks keep their text.
-        metric: Always `cosine`: vectors are stored at unit length.
-    """
-
-    model: str
-    variant: str
-    fingerprint: str
-    pooling: str
-    query_prompt: str
-    document_prompt: str
-    max_tokens: int
-    dim: int
-    dtype: str = "float16"
-    keep_text: bool = True
-    metric: str = "cosine"
-
-
-@contextlib.contextmanager
-def translated_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's exceptions into the project's own; the only place that does so.
-
-    Raises:
-        OutputError: The disk is full or cannot be written.
-        DamagedIndexError: SQLite finds the file malformed.
-        IndexFileError: Anything else SQLite says.
-    """
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
-            raise OutputError(f"{path}: {error}", hint="the last commit is intact") from error
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise damaged(path, str(error)) from error
-        raise IndexFileError(f"{path}: {error}") from error
-
-
-def damaged(path: Path, what: str) -> DamagedIndexError:
-    """Return the error for an index whose content cannot be trusted."""
-    return DamagedIndexError(
-        f"{path}: damaged: {what}",
-        hint="delete it and build it again: the files it was made from are untouched",
-    )
 
 
 def check_header(path: Path) -> None:
@@ -126,6 +56,11 @@ def check_header(path: Path) -> None:
         ) from None
     except OSError as error:
         raise IndexFileError(f"{path}: {error.strerror}") from error
+    if not header:
+        # A run that was stopped before it wrote anything.
+        raise MissingIndexError(
+            f"{path}: no index here, an empty file", hint=f"embedcli index build -i {path} PATH"
+        )
     found_id = int.from_bytes(header[68:72], "big")
     if not header.startswith(_SQLITE_MAGIC) or found_id != APPLICATION_ID:
         raise DamagedIndexError(f"{path}: not an embedcli index")
@@ -144,6 +79,9 @@ def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         IndexFileError: See `check_header` and `translated_errors`.
     """
+    # On read-only media there is nothing to undo it with; SQLite then says what it cannot do.
+    with contextlib.suppress(sqlite3.Error):
+        _undo_half_commit(path)
     check_header(path)
     with translated_errors(path):
         connection = _connect(path, "ro")
@@ -174,13 +112,12 @@ def open_for_writing(
     except OSError as error:
         raise IndexFileError(f"{path.parent}: cannot be made: {error.strerror}") from error
     with writer_lock(path, lock_timeout_seconds), translated_errors(path):
-        is_new = not path.exists() or path.stat().st_size == 0
-        if not is_new:
-            check_header(path)
-        connection = _connect(path, "rwc")
+        _undo_half_commit(path)
+        if not path.exists() or path.stat().st_size == 0:
+            _create_file(path, identity)
+        check_header(path)
+        connection = _connect(path, "rw")
         try:
-            if is_new:
-                _create(connection, identity)
             _check_schema(path, connection)
             check_identity(path, read_identity(path, connection), identity)
             _switch_to_wal(path, connection, lock_timeout_seconds)
@@ -201,7 +138,7 @@ def open_for_rehearsal(path: Path, identity: Identity) -> Iterator[sqlite3.Conne
         IndexMismatchError: The index holds vectors of another identity.
         IndexFileError: See `check_header` and `translated_errors`.
     """
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         with contextlib.closing(_configured(sqlite3.connect(":memory:", isolation_level=None))) as connection:
             _create(connection, identity)
             yield connection
@@ -238,6 +175,42 @@ def _configured(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     return connection
+
+
+def _undo_half_commit(path: Path) -> None:
+    """Undo what a killed run left half done outside of WAL mode, which only a writable connection can."""
+    if path.exists() and path.with_name(path.name + "-journal").exists():
+        with contextlib.closing(_connect(path, "rw")) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+
+
+def _create_file(path: Path, identity: Identity) -> None:
+    """Make an empty index under another name and rename it: nobody ever meets half of one.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    new = path.with_name(path.name + _NEW_SUFFIX)
+    try:
+        _remove(new)
+        with contextlib.closing(_connect(new, "rwc")) as connection:
+            _create(connection, identity)
+        new.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            _remove(new)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _create(connection: sqlite3.Connection, identity: Identity) -> None:
@@ -307,51 +280,6 @@ def _close_cleanly(connection: sqlite3.Connection) -> None:
     connection.close()
 
 
-def read_meta(path: Path, connection: sqlite3.Connection, key: str) -> Any:
-    """Return one JSON value of `meta`.
-
-    Raises:
-        DamagedIndexError: It is not there or is not what was written.
-    """
-    row = connection.execute("SELECT value, row_hash FROM meta WHERE key = ?", (key,)).fetchone()
-    if row is None or row_hash((key, row[0])) != row[1]:
-        raise damaged(path, f"meta {key!r} cannot be read")
-    with contextlib.suppress(ValueError, RecursionError):
-        value: Any = json.loads(row[0])
-        if isinstance(value, _META_TYPES[key]) and (
-            key != "counts" or all(isinstance(value.get(name), int) for name in COUNTED)
-        ):
-            return value
-    raise damaged(path, f"meta {key!r} is not of its kind")
-
-
-def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
-    """Set one JSON value of `meta`."""
-    text = json.dumps(value)
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, text, row_hash((key, text))))
-
-
-def read_identity(path: Path, connection: sqlite3.Connection) -> Identity:
-    """Return the identity that the index was created with.
-
-    Raises:
-        DamagedIndexError: It cannot be read.
-    """
-    table = read_meta(path, connection, "identity")
-    try:
-        identity = Identity(**table)
-    except TypeError as error:
-        raise damaged(path, "its identity cannot be read") from error
-    kinds = {"int": int, "bool": bool, "str": str}
-    if not all(
-        isinstance(getattr(identity, entry.name), kinds[str(entry.type)]) for entry in fields(identity)
-    ):
-        raise damaged(path, "its identity cannot be read")
-    if not 1 <= identity.dim <= _MAX_DIM or identity.dtype not in get_args(StoredDtype):
-        raise damaged(path, f"vectors of {identity.dim} numbers of type {identity.dtype!r}")
-    return identity
-
-
 def stored_identity(path: Path) -> Identity:
     """Return the identity of an index file.
 
@@ -360,18 +288,3 @@ def stored_identity(path: Path) -> Identity:
     """
     with open_for_reading(path) as connection:
         return read_identity(path, connection)
-
-
-def check_identity(path: Path, stored: Identity, wanted: Identity) -> None:
-    """Refuse another identity, naming the first thing that differs on both sides.
-
-    Raises:
-        IndexMismatchError: They differ.
-    """
-    for key, value in asdict(stored).items():
-        other = getattr(wanted, key)
-        if value != other:
-            raise IndexMismatchError(
-                f"{path}: built with {key} {value!r}, this run has {other!r}",
-                hint="use the same model and settings, or build another index with -i",
-            )

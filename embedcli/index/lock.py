@@ -43,8 +43,10 @@ def writer_lock(index: Path, timeout_seconds: float = 0.0) -> Iterator[None]:
             )
         time.sleep(_POLL_SECONDS)
     try:
-        os.ftruncate(handle, 0)
-        os.write(handle, f"pid {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode())
+        # For messages only: a full disk is the business of what comes next.
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, 0)
+            os.write(handle, f"pid {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode())
         yield
     finally:
         # Removed while still locked: whoever opened it before finds another file under the name and tries

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedcli.index.checksum import row_hash
-from embedcli.index.file import Identity, damaged, read_identity, read_meta
+from embedcli.index.damage import damaged
+from embedcli.index.meta import Identity, read_identity, read_meta
 from embedcli.index.schema import TABLES
 from embedcli.index.segments import (
     Block,
@@ -289,12 +290,7 @@ class IndexReader:
             skipped=count("SELECT count(*) FROM source WHERE state = 'skipped'"),
             partial=count("SELECT count(*) FROM source WHERE state = 'partial'"),
             commit=int(read_meta(self.path, self._connection, "commit")),
-            settings=tuple(
-                row[0]
-                for row in self._connection.execute(
-                    "SELECT DISTINCT settings FROM source WHERE state <> 'skipped' ORDER BY settings"
-                )
-            ),
+            settings=tuple(sorted({row[11] for row in self._rows("source") if row[9] != "skipped"})),
         )
 
     def roots(self) -> tuple[bytes, ...]:
@@ -303,7 +299,8 @@ class IndexReader:
 
     def skipped(self) -> list[tuple[bytes, bytes, str]]:
         """Return root, path and reason of each file that was left out, by path."""
-        return self._connection.execute(
-            "SELECT root.path, source.path, reason FROM source JOIN root ON root.id = root"
-            " WHERE state = 'skipped' ORDER BY 1, 2"
-        ).fetchall()
+        return [
+            (source.root, source.path, source.reason or "")
+            for source in self.sources()
+            if source.state == "skipped"
+        ]

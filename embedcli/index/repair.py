@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.index.checksum import row_hash
-from embedcli.index.file import read_identity, read_meta, write_meta
+from embedcli.index.meta import read_identity, read_meta, write_meta
 from embedcli.index.schema import LEXICAL_TABLE
 from embedcli.index.segments import mark_rows
 from embedcli.index.verify import actual_counts

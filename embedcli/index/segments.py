@@ -9,7 +9,7 @@ import xxhash
 
 from embedcli.errors import VectorError
 from embedcli.index.checksum import hash_bytes, row_hash, vector_hashes
-from embedcli.index.file import damaged
+from embedcli.index.damage import damaged
 from embedcli.vectors.quantize import quantize
 from embedcli.vectors.signs import WORD_BYTES, restore_signs, sign_words, word_count
 

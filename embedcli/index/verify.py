@@ -11,7 +11,7 @@ import numpy as np
 
 from embedcli.errors import DamagedIndexError, IndexFileError
 from embedcli.index.checksum import hash_bytes, row_hash, vector_hashes
-from embedcli.index.file import COUNTED, read_identity, read_meta
+from embedcli.index.meta import COUNTED, read_identity, read_meta
 from embedcli.index.schema import LEXICAL_TABLE
 from embedcli.index.segments import STORED_DTYPES
 from embedcli.vectors.signs import WORD_BYTES, sign_words, word_count
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from embedcli.index.file import Identity
+    from embedcli.index.meta import Identity
 
 _META_KEYS = ("identity", "commit", "vectors_commit", "counts", "query_defaults")
 _ROWS_SHOWN = 5

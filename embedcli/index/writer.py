@@ -11,7 +11,7 @@ import numpy as np
 
 from embedcli.errors import ShrinkError
 from embedcli.index.checksum import SqlValue, row_hash
-from embedcli.index.file import Identity, read_meta, write_meta
+from embedcli.index.meta import Identity, read_meta, write_meta
 from embedcli.index.schema import LEXICAL_TABLE
 from embedcli.index.segments import append_segment, mark_rows, read_rows
 

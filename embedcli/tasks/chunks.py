@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from embedcli.datatypes import Chunk, Chunking, OnLong, Record
-    from embedcli.index.file import Identity
+    from embedcli.index.meta import Identity
     from embedcli.tasks.vectorize import Vectorizer
 
 OVERLAP_TOKENS = 32
@@ -41,7 +41,7 @@ def record_chunks(
 
 def identity_of(vectorizer: Vectorizer, dtype: str, *, keep_text: bool) -> Identity:
     """Return the identity of an index that holds this vectorizer's vectors."""
-    from embedcli.index.file import Identity
+    from embedcli.index.meta import Identity
 
     manifest = vectorizer.model.manifest
     return Identity(

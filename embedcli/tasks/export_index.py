@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from embedcli.datatypes import STDIN_NAME
 from embedcli.errors import UsageError
 from embedcli.index.chunk_rows import ChunkRows
-from embedcli.index.file import damaged, open_for_reading
+from embedcli.index.damage import damaged
+from embedcli.index.file import open_for_reading
 from embedcli.index.reader import IndexReader
 from embedcli.records.exchange import HIDDEN_FIELDS, NAMED_FIELDS, ROW_FIELDS
 from embedcli.records.vector_field import OWN_FIELDS
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from embedcli.datatypes import Json, VectorDtype
     from embedcli.index.chunk_rows import ChunkRow
-    from embedcli.index.file import Identity
+    from embedcli.index.meta import Identity
     from embedcli.index.segments import Block
     from embedcli.write.archive import ArchiveWriter
 

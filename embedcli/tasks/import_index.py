@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.datatypes import Counts, OnProblem, VectorDtype
-    from embedcli.index.file import Identity
+    from embedcli.index.meta import Identity
     from embedcli.tasks.import_records import ImportReport
     from embedcli.tasks.import_survey import ImportSettings, Survey
     from embedcli.tasks.vectorize import Vectorizer

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from embedcli.datatypes import STDIN_NAME, Hit
 from embedcli.errors import EmbedcliError, UsageError
-from embedcli.index.file import check_identity, open_for_reading
+from embedcli.index.file import open_for_reading
+from embedcli.index.meta import check_identity
 from embedcli.index.plan import Workload, choose_plan
 from embedcli.index.reader import IndexReader
 from embedcli.tasks.chunks import identity_of

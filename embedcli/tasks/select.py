@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from embedcli.index.file import damaged
+from embedcli.index.damage import damaged
 from embedcli.records.glob import compile_glob, matches
 
 if TYPE_CHECKING:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from embedcli.index.damage import damaged
 from embedcli.index.file import open_for_reading
 from embedcli.index.reader import IndexReader
 from embedcli.index.schema import FORMAT_VERSION
@@ -34,7 +36,7 @@ def index_facts(index: Path) -> dict[str, Any]:
         ]
         query_defaults = reader.query_defaults()
         graph = graph_state(reader)
-    settings = [json.loads(text) for text in status.settings]
+    settings = [_settings(index, text) for text in status.settings]
     return {
         "path": str(index),
         "format": FORMAT_VERSION,
@@ -58,7 +60,15 @@ def index_facts(index: Path) -> dict[str, Any]:
     }
 
 
+def _settings(index: Path, text: str) -> dict[str, Any]:
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return found
+    raise damaged(index, "the settings of a file")
+
+
 def _chunking(settings: dict[str, Any]) -> str:
-    how = settings["chunking"]
+    how = settings.get("chunking")
     shown = "paragraphs for text files, none for JSONL and CSV" if how == "auto" else how
-    return f"{shown}; {settings['on_long']} when long"
+    return f"{shown}; {settings.get('on_long')} when long"

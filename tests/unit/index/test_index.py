@@ -22,8 +22,9 @@ from embedcli.errors import (
     ShrinkError,
 )
 from embedcli.index.checksum import row_hash
-from embedcli.index.file import Identity, open_for_reading, open_for_writing
+from embedcli.index.file import open_for_reading, open_for_writing
 from embedcli.index.lock import writer_lock
+from embedcli.index.meta import Identity
 from embedcli.index.reader import IndexReader
 from embedcli.index.schema import APPLICATION_ID, SEGMENT_ROWS, TABLES
 from embedcli.index.writer import IndexWriter, NewChunk

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from embedcli.datatypes import Chunk, Counts, Record
 from embedcli.errors import DamagedIndexError, OutputError, UsageError, VectorError
 from embedcli.index.checksum import row_hash
-from embedcli.index.file import Identity, open_for_reading, open_for_writing
+from embedcli.index.file import open_for_reading, open_for_writing
+from embedcli.index.meta import Identity
 from embedcli.index.reader import IndexReader
 from embedcli.index.schema import SEGMENT_ROWS
 from embedcli.index.writer import IndexWriter, NewChunk, storable
