@@ -66,7 +66,7 @@ def nearest(
         return [best_of_rows(wanted.allowed, query, wanted, reader.vectors) for query in queries]
     if plan.method == "signs":
         return _by_signs(reader, queries, wanted, plan.rescored)
-    if graph is not None:
+    if plan.method == "graph" and graph is not None and wanted.allowed is None:
         return _by_graph(reader, queries, wanted, graph, ef_search, jobs)
     return _by_product(reader, queries, wanted, jobs)
 

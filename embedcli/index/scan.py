@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def candidates_by_signs(blocks: Iterable[SignBlock], query: Vector, count: int) 
     far = len(query) + 1
     first_count = _FIRST_RATIO * count
     histogram = np.zeros(far, dtype=np.int64)
-    near: list[tuple[Rows, npt.NDArray[np.uint16], Words]] = []
+    near: list[tuple[Rows, npt.NDArray[np.unsignedinteger[Any]], Words]] = []
     for first, words, marks in blocks:
         distance = differing_bits(words, wanted)
         if marks is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedcli.errors import UsageError
-from embedcli.vectors.exact import safe_margin
+from embedcli.vectors.exact import SAFE_SQUARES, safe_margin
 from embedcli.vectors.normalize import normalize
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class BatchCandidates:
         self._margin = np.float32(safe_margin(queries.shape[1]))
         lowest = -np.inf if min_score is None else min_score - float(self._margin)
         self._bars = np.full(len(queries), lowest, dtype=np.float32)
+        # A query of zeros is as near to everything as to nothing.
+        self._bars[~self._unit.any(axis=0)] = np.inf
         self._rows: list[Rows] = []
         self._queries: list[npt.NDArray[np.int64]] = []
         self._near: list[npt.NDArray[np.float32]] = []
@@ -69,8 +71,14 @@ class BatchCandidates:
         step = max(1, _CELLS // max(1, len(self._bars)))
         for start in range(0, len(block), step):
             rows = np.asarray(block[start : start + step], dtype=np.float32)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                near = (rows @ self._unit) / np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, np.newaxis]
+            with np.errstate(all="ignore"):
+                squares = np.einsum("ij,ij->i", rows, rows)
+                extreme = ~((squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1]))
+                if extreme.any():
+                    # Never in an index; a row of zeros stays one.
+                    rows = np.where(extreme[:, np.newaxis], normalize(rows), rows)
+                    squares = np.einsum("ij,ij->i", rows, rows)
+                near = (rows @ self._unit) / np.sqrt(squares)[:, np.newaxis]
             if dead is not None:
                 near[dead[start : start + step]] = -np.inf
             self._raise_bars(near)

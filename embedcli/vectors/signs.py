@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WORD_BITS = 64
 WORD_BYTES = 8
+_WIDE = 1 << 16
 
 
 def word_count(dim: int) -> int:
@@ -43,8 +44,8 @@ def sign_words(vectors: npt.NDArray[Any]) -> Words:
     return np.ascontiguousarray(padded.view("<u8").T)
 
 
-def differing_bits(words: Words, query: Words) -> npt.NDArray[np.uint16]:
-    """In how many signs each vector differs from the query, shape (n,), 0 to dim.
+def differing_bits(words: Words, query: Words) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """In how many signs each vector differs from the query, shape (n,), 0 to dim, uint16 where that fits.
 
     The angle between two vectors is about pi times the share of differing signs.
 
@@ -55,9 +56,10 @@ def differing_bits(words: Words, query: Words) -> npt.NDArray[np.uint16]:
     Source: M. Charikar, "Similarity estimation techniques from rounding algorithms", STOC 2002, section 3;
     here the hyperplanes are the axes, and not random.
     """
-    total = np.zeros(words.shape[1], dtype=np.uint16)
+    counter: type[np.unsignedinteger[Any]] = np.uint16 if len(words) * WORD_BITS < _WIDE else np.uint32
+    total: npt.NDArray[np.unsignedinteger[Any]] = np.zeros(words.shape[1], dtype=counter)
     for row, word in zip(words, query, strict=True):
-        total += np.bitwise_count(row ^ word)
+        np.add(total, np.bitwise_count(row ^ word), out=total)
     return total
 
 

@@ -157,12 +157,21 @@ def test_an_uncommitted_run_leaves_the_last_commit(tmp_path: Path) -> None:
     assert list(live(path)) == ["one"]
 
 
-@pytest.mark.parametrize("content", [b"", b"not a database", b"SQLite format 3\0" + bytes(84)])
+@pytest.mark.parametrize("content", [b"not a database", b"SQLite format 3\0" + bytes(84)])
 def test_a_file_that_is_no_index_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.emb"
     path.write_bytes(content)
     with pytest.raises(DamagedIndexError, match="not an embedcli index"), open_for_reading(path):
         pass
+
+
+def test_an_empty_file_is_no_index_yet(tmp_path: Path) -> None:
+    path = tmp_path / "x.emb"
+    path.touch()
+    with pytest.raises(MissingIndexError, match="an empty file"), open_for_reading(path):
+        pass
+    fill(path, ["one"])
+    assert list(live(path)) == ["one"]
 
 
 def test_a_missing_index_and_another_format_are_named(tmp_path: Path) -> None:

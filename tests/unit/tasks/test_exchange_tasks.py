@@ -23,9 +23,10 @@ from embedcli.index.schema import SEGMENT_ROWS
 from embedcli.index.writer import IndexWriter, NewChunk, storable
 from embedcli.records.exchange import ImportedRow, RefusedRow, follows
 from embedcli.records.vector_sources import open_vector_source
-from embedcli.tasks.export_index import export_index, shown_fields, text_names, vector_model
+from embedcli.tasks.export_index import export_index, shown_fields, vector_model
 from embedcli.tasks.import_names import Names, content_hash
 from embedcli.tasks.import_vectors import codes_dtype, unit_vectors
+from embedcli.tasks.text_fields import text_names
 from embedcli.tasks.vector_queue import VectorQueue
 from embedcli.vectors.normalize import normalize
 from embedcli.vectors.quantize import quantize, restore
@@ -171,10 +172,10 @@ def test_fields_whose_names_are_taken_are_shown_apart():
 
 def test_the_fields_of_a_text_are_those_that_were_said():
     names = ["id", "subject", "body"]
-    assert text_names({"text_fields": ["body", "none"]}, names) == ("body",)
-    assert text_names({"columns": ["3", "subject"]}, names) == ("body", "subject")
-    assert text_names({}, names) == ()
-    assert text_names({}, ["text"]) == ("text",)
+    assert text_names(["body", "none"], names) == ("body",)
+    assert text_names(["3", "subject"], names) == ("body", "subject")
+    assert text_names([], names) == ()
+    assert text_names([], ["text"]) == ("text",)
 
 
 def test_a_record_changed_when_its_content_did():
