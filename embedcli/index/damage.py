@@ -31,6 +31,8 @@ def translated_errors(path: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
             raise OutputError(f"{path}: {error}", hint="the last commit is intact") from error
+        if str(error).startswith("Could not decode to UTF-8"):
+            raise damaged(path, "a text is not UTF-8") from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise damaged(path, str(error)) from error
         raise IndexFileError(f"{path}: {error}") from error

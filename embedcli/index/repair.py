@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import sqlite3
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from embedcli.errors import DamagedIndexError
 from embedcli.index.checksum import row_hash
 from embedcli.index.meta import read_identity, read_meta, write_meta
 from embedcli.index.schema import LEXICAL_TABLE
@@ -11,7 +13,6 @@ from embedcli.index.segments import mark_rows
 from embedcli.index.verify import actual_counts
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -48,24 +49,19 @@ def repair(path: Path, connection: sqlite3.Connection, damage: Damage) -> Repair
         DamagedIndexError: The identity itself is damaged.
     """
     identity = read_identity(path, connection)
-    records = damage.records | _owners(connection, "chunk", "record", damage.chunks)
-    for segment in damage.segments:
-        first, count = connection.execute(
-            "SELECT first, count FROM segment WHERE id = ?", (segment,)
-        ).fetchone()
-        records |= {
-            row[0]
-            for row in connection.execute(
-                "SELECT DISTINCT record FROM chunk WHERE id >= ? AND id < ?", (first, first + count)
-            )
-        }
+    records = damage.records | _owners(connection, "chunk", "record", damage.chunks - damage.changed_chunks)
+    # One that fits into its record may be of another one; nobody can ask standard input which.
+    doubtful = _owners(connection, "chunk", "record", damage.changed_chunks)
+    if damage.has_lost_chunks:
+        doubtful |= {owner for row in damage.orphans for owner in _neighbour(connection, row)}
+    records |= _stdin_records(connection, doubtful)
     known = {row[0] for row in connection.execute("SELECT id FROM source")} - damage.sources
     sources = _owners(connection, "record", "source", records) & known
     if damage.is_astray:
         # Some text may have lost its row without a trace: every file is read again, and no vector made again.
         sources = known
     lost = _names_from_stdin(connection, records)
-    chunks = _members(connection, "chunk", "record", records) | damage.chunks
+    chunks = _members(connection, "chunk", "record", records) | damage.chunks | damage.changed_chunks
 
     for segment in damage.segments:
         connection.execute("DELETE FROM segment WHERE id = ?", (segment,))
@@ -81,6 +77,9 @@ def repair(path: Path, connection: sqlite3.Connection, damage: Damage) -> Repair
         connection.executemany(f"DELETE FROM {table} WHERE id = ?", ((number,) for number in numbers))  # noqa: S608  (our own names)
     for source in sources:
         _mark_partial(connection, source, forget_settings=damage.is_astray)
+    if not connection.execute("SELECT 1 FROM root WHERE id = 0").fetchone():
+        stdin = (0, b"-", "{}")
+        connection.execute("INSERT INTO root VALUES (?, ?, ?, ?)", (*stdin, row_hash(stdin)))
     if identity.keep_text:
         connection.execute(f"INSERT INTO {LEXICAL_TABLE} ({LEXICAL_TABLE}) VALUES ('rebuild')")  # noqa: S608  (our own name)
     _write_meta(path, connection)
@@ -93,6 +92,7 @@ def _owners(connection: sqlite3.Connection, table: str, owner: str, numbers: Ite
         row[0]
         for number in numbers
         for row in connection.execute(f"SELECT {owner} FROM {table} WHERE id = ?", (number,))  # noqa: S608  (our own names)
+        if isinstance(row[0], int)
     }
 
 
@@ -105,13 +105,35 @@ def _members(connection: sqlite3.Connection, table: str, owner: str, owners: Ite
     }
 
 
+def _stdin_records(connection: sqlite3.Connection, records: Iterable[int]) -> set[int]:
+    return {
+        number
+        for number in records
+        if connection.execute(
+            "SELECT 1 FROM record JOIN source ON source.id = record.source WHERE record.id = ? AND root = 0",
+            (number,),
+        ).fetchone()
+    }
+
+
+def _neighbour(connection: sqlite3.Connection, row: int) -> list[int]:
+    """Return the record of the chunk stored before one that is gone: most likely it was of the same."""
+    found = connection.execute(
+        "SELECT record FROM chunk WHERE id < ?1 AND NOT EXISTS (SELECT 1 FROM chunk WHERE id = ?1)"
+        " ORDER BY id DESC LIMIT 1",
+        (row,),
+    )
+    return [owner for (owner,) in found if isinstance(owner, int)]
+
+
 def _names_from_stdin(connection: sqlite3.Connection, records: Iterable[int]) -> list[str]:
     return [
         row[0]
         for number in sorted(records)
         for row in connection.execute(
-            "SELECT name FROM record JOIN source ON source.id = record.source"
-            " WHERE record.id = ? AND root = 0",
+            # Records of no known source may be from there, if nothing else is.
+            "SELECT name FROM record LEFT JOIN source ON source.id = record.source WHERE record.id = ?"
+            " AND (root = 0 OR (root IS NULL AND NOT EXISTS (SELECT 1 FROM source WHERE root = 0)))",
             (number,),
         )
     ]
@@ -145,13 +167,11 @@ def _mark_partial(connection: sqlite3.Connection, source: int, *, forget_setting
 
 def _write_meta(path: Path, connection: sqlite3.Connection) -> None:
     """Write counts and commit numbers anew; what cannot be read begins again beyond what was there."""
-    from embedcli.errors import DamagedIndexError
-
-    known = {}
+    known: dict[str, Any] = {}
     for key in ("commit", "vectors_commit", "query_defaults"):
         try:
             known[key] = read_meta(path, connection, key)
-        except DamagedIndexError:
+        except (DamagedIndexError, sqlite3.OperationalError):
             known[key] = {} if key == "query_defaults" else 0
     number = max(int(known["commit"]), int(known["vectors_commit"])) + 1
     write_meta(connection, "commit", number)

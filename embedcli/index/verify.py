@@ -28,7 +28,7 @@ _COUNT_SQL = {
     "sources": "SELECT count(*) FROM source",
     "records": "SELECT count(*) FROM record WHERE complete",
     "chunks": "SELECT count(*) FROM chunk JOIN record ON record.id = chunk.record WHERE complete",
-    "vectors": "SELECT coalesce(sum(count), 0) FROM segment",
+    "vectors": "SELECT total(count) FROM segment",
 }
 
 
@@ -38,12 +38,15 @@ class Damage:
 
     Attributes:
         findings: One line each.
-        chunks: Chunks that cannot be shown or found as they were written.
+        chunks: Chunks that cannot be found, or whose record is damaged.
+        changed_chunks: Chunks whose row is not what was written; what record they say they are of may be
+            wrong.
         records: Records likewise.
         sources: Sources likewise.
         roots: Roots likewise.
         segments: Segments whose blobs or columns are not what was written.
         orphans: Live vectors that belong to no chunk.
+        has_lost_chunks: There are fewer rows of chunks than were counted.
         is_astray: Rows are gone or changed hands, and what they belonged to cannot be told.
         is_structural: SQLite itself finds the file malformed: no repair in place.
         lexical: The full-text table does not fit the texts.
@@ -51,11 +54,13 @@ class Damage:
 
     findings: list[str] = field(default_factory=list)
     chunks: set[int] = field(default_factory=set)
+    changed_chunks: set[int] = field(default_factory=set)
     records: set[int] = field(default_factory=set)
     sources: set[int] = field(default_factory=set)
     roots: set[int] = field(default_factory=set)
     segments: set[int] = field(default_factory=set)
     orphans: list[int] = field(default_factory=list)
+    has_lost_chunks: bool = False
     is_astray: bool = False
     is_structural: bool = False
     lexical: bool = False
@@ -78,6 +83,8 @@ def verify(
         on_progress: Told how many of how many vectors are verified.
     """
     damage = Damage()
+    # Bytes that are no text are to be found, not to end the search for them.
+    connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
     try:
         for (line,) in connection.execute("PRAGMA integrity_check(20)"):
             if line != "ok":
@@ -89,6 +96,8 @@ def verify(
     except (sqlite3.DatabaseError, IndexFileError) as error:
         damage.is_structural = True
         damage.findings.append(f"structure: {error}")
+    finally:
+        connection.text_factory = str
     return damage
 
 
@@ -123,9 +132,12 @@ class _Verifier:
         """Look at everything."""
         self._meta()
         bad = {table: self._rows(table) for table in ("root", "source", "record", "chunk")}
+        if not self._connection.execute("SELECT 1 FROM root WHERE id = 0").fetchone():
+            self._find("root 0: is not there")
         self._damage.records |= bad["record"]
-        self._damage.chunks |= bad["chunk"]
         self._damage.is_astray |= bool(bad["record"] or bad["chunk"])
+        self._damage.chunks |= bad["chunk"]
+        self._damage.changed_chunks |= bad["chunk"]
         self._references(bad)
         self._gaps()
         live = self._segments()
@@ -153,14 +165,15 @@ class _Verifier:
     def _references(self, bad: dict[str, set[int]]) -> None:
         """Look for rows whose owner is missing or damaged; they are damaged too."""
         for table, owner, broken, found in (
-            ("source", "root", bad["root"], bad["source"]),
+            # What came from standard input does not depend on what is said of its root.
+            ("source", "root", bad["root"] - {0}, bad["source"]),
             ("record", "source", bad["source"], self._damage.records),
             ("chunk", "record", self._damage.records, self._damage.chunks),
         ):
             astray = {
                 row[0]
                 for row in self._connection.execute(
-                    f"SELECT id FROM {table} WHERE {owner} NOT IN (SELECT id FROM {owner})"  # noqa: S608  (our own names)
+                    f"SELECT id FROM {table} WHERE {owner} <> 0 AND {owner} NOT IN (SELECT id FROM {owner})"  # noqa: S608  (our own names)
                 )
             }
             self._find_rows(table, astray, f"the {owner} is not there")
@@ -179,20 +192,31 @@ class _Verifier:
 
     def _gaps(self) -> None:
         """Look for records whose chunks are not numbered from 1 on."""
+        self._connection.execute("CREATE TEMP TABLE changed (id INTEGER PRIMARY KEY)")
+        self._connection.executemany(
+            "INSERT INTO changed VALUES (?)", ((number,) for number in self._damage.changed_chunks)
+        )
         broken = {
             row[0]
             for row in self._connection.execute(
-                "SELECT record.id FROM record LEFT JOIN chunk ON chunk.record = record.id WHERE complete"
-                " GROUP BY record.id"
+                "SELECT record.id FROM record LEFT JOIN chunk ON chunk.record = record.id"
+                " AND chunk.id NOT IN (SELECT id FROM changed) WHERE complete GROUP BY record.id"
                 " HAVING count(chunk.id) = 0 OR min(ordinal) <> 1 OR max(ordinal) <> count(chunk.id)"
             )
         }
-        self._find_rows("record", broken - self._damage.records, "chunks are missing")
+        robbed = {
+            row[0]
+            for row in self._connection.execute(
+                "SELECT record FROM chunk WHERE id IN (SELECT id FROM changed) AND typeof(record) = 'integer'"
+            )
+        }
+        self._connection.execute("DROP TABLE changed")
+        self._find_rows("record", broken - self._damage.records - robbed, "chunks are missing")
         self._damage.records |= broken
 
     def _segments(self) -> dict[int, tuple[int, np.ndarray]]:
         """Verify all vectors; return for each readable segment its first row and which rows are alive."""
-        total = self._connection.execute("SELECT coalesce(sum(count), 0) FROM segment").fetchone()[0]
+        total = self._connection.execute("SELECT total(count) FROM segment").fetchone()[0]
         live: dict[int, tuple[int, np.ndarray]] = {}
         done = 0
         end = 1
@@ -201,14 +225,15 @@ class _Verifier:
             " LEFT JOIN tombstone ON tombstone.segment = segment.id ORDER BY first"
         ):
             number, first, count = row[:3]
-            if not all(isinstance(value, int) for value in row[:3]):
-                self._find(f"segment {number}: its columns are of another kind")
-                self._damage.is_structural = True
+            if row_hash(row[:7]) != row[7] or row[3] not in STORED_DTYPES:
+                # Not even its place can be believed: its chunks will be found to have no vector.
+                self._find(f"segment {number}: its columns are not what was written")
+                self._damage.segments.add(number)
                 continue
             problems = list(_segment_problems(row, self._identity.dim if self._identity else None))
             if first < end:
                 problems.append("overlaps the one before")
-            end = first + count
+            end = max(end, first + count)
             for problem in problems:
                 self._find(f"segment {number}: {problem}")
             if problems:
@@ -249,9 +274,24 @@ class _Verifier:
         for first, count in self._damaged_ranges:
             without = without[(without < first) | (without >= first + count)]
         self._find_rows("chunk", without.tolist(), "there is no vector")
+        self._damage.chunks |= self._unfinished_without(live)
         self._damage.orphans = np.setdiff1d(found, wanted).tolist()
         self._find_rows("vector", self._damage.orphans, "belongs to no chunk")
         self._damage.is_astray |= bool(self._damage.orphans)
+
+    def _unfinished_without(self, live: dict[int, tuple[int, np.ndarray]]) -> set[int]:
+        """Return the chunks of unfinished records that lie in no readable segment."""
+        rows = [
+            row[0]
+            for row in self._connection.execute(
+                "SELECT chunk.id FROM chunk JOIN record ON record.id = chunk.record WHERE NOT complete"
+            )
+        ]
+        return {
+            row
+            for row in rows
+            if not any(first <= row < first + len(alive) for first, alive in live.values())
+        }
 
     def _counts(self) -> None:
         # A count that is not what was written was found with the rest of `meta`.
@@ -260,6 +300,7 @@ class _Verifier:
                 read_meta(self._path, self._connection, "counts"),
                 actual_counts(self._connection),
             )
+            self._damage.has_lost_chunks = stored["chunks"] > actual["chunks"]
             if stored != actual:
                 self._find(f"meta: counts are {stored}, found {actual}")
 
@@ -271,11 +312,8 @@ def actual_counts(connection: sqlite3.Connection) -> dict[str, int]:
 
 def _segment_problems(row: tuple[Any, ...], dim: int | None) -> Iterator[str]:
     """Yield what is wrong with a segment: its columns, each blob, each vector, its deletion marks."""
-    number, _, count, dtype, signs_hash, vectors_hash, hashes_hash, stored_hash = row[:8]
+    number, _, count, dtype, signs_hash, vectors_hash, hashes_hash, _ = row[:8]
     signs, hashes, vectors, dead, dead_hash = row[8:]
-    if row_hash(row[:7]) != stored_hash or dtype not in STORED_DTYPES:
-        yield "its columns are not what was written"
-        return
     for name, blob, blob_hash in (
         ("sign bits", signs, signs_hash),
         ("row hashes", hashes, hashes_hash),
@@ -285,7 +323,9 @@ def _segment_problems(row: tuple[Any, ...], dim: int | None) -> Iterator[str]:
             yield f"its {name} are not what was written"
     if dead is not None and (row_hash((number, dead)) != dead_hash or len(dead) != (count + 7) // 8):
         yield "its deletion marks are not what was written"
-    if dim is None or dtype == "binary" or hash_bytes(vectors) != vectors_hash:
+    if dim is None or dtype == "binary":
+        return
+    if hash_bytes(vectors) != vectors_hash or hash_bytes(signs) != signs_hash:
         return
     stored = np.frombuffer(vectors, dtype=STORED_DTYPES[dtype])
     if len(stored) != count * dim or len(signs) != count * word_count(dim) * WORD_BYTES:

@@ -95,7 +95,7 @@ def histories(draw):
         if number and draw(st.booleans()):
             steps.append(("drop", draw(st.lists(st.integers(1, 40), max_size=12))))
         else:
-            sizes = draw(st.lists(st.integers(0, 5), min_size=1, max_size=8))
+            sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=8))
             steps.append(("put", sizes, draw(st.booleans()), draw(st.sampled_from([True, True, False]))))
     return steps
 
