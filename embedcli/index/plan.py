@@ -18,18 +18,19 @@ RESCORED: Final = 400
 # Nanoseconds of one core, from `benchmarks/plans.py` on the machine of `docs/measurements.md`. Only their
 # ratios matter, and those by a factor of two at most: near a border both ways cost the same.
 # For each number of each vector:
-_EXACT_NS = {"float32": 1.2, "float16": 2.2, "int8": 1.1, "binary": 2.0}
-_READ_NS = {"float32": 1.0, "float16": 1.9, "int8": 0.9, "binary": 1.8}
-_PRODUCT_NS = 0.02
-_SIGNS_NS = 0.1
-_SIGNS_AGAIN_NS = 0.03
-_GRAPH_LOAD_NS = 5.0
+_EXACT_NS = {"float32": 1.6, "float16": 2.2, "int8": 0.95, "binary": 1.5}
+_READ_NS = {"float32": 1.6, "float16": 2.2, "int8": 1.1, "binary": 2.6}
+_SIGNS_NS = {"float32": 0.09, "float16": 0.08, "int8": 0.09, "binary": 0.7}
+_SIGNS_AGAIN_NS = 0.035
+_PRODUCT_NS = 0.025
+_GRAPH_LOAD_NS = 20.0
 _GRAPH_BUILD_NS = 1_000.0
 # For each row that is read alone; after a scan of sign bits ten others were compared before it.
 _ROW_NS = 5_000.0
-_RESCORED_NS = 20_000.0
+_RESCORED_NS = 18_000.0
 # For each query:
-_GRAPH_QUERY_NS = 2_000_000.0
+_GRAPH_QUERY_NS = 2_200_000.0
+_BEST_NS = 300_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,10 @@ def _costs(work: Workload, depth: int) -> dict[Method, float]:
     reading = _READ_NS[work.dtype] * numbers
     single = _EXACT_NS[work.dtype] * numbers
     costs: dict[Method, float] = {
-        "exact": single if queries == 1 else reading + _PRODUCT_NS * numbers * queries / work.jobs,
-        "signs": numbers * (_SIGNS_NS + _SIGNS_AGAIN_NS * (queries - 1))
+        "exact": single
+        if queries == 1
+        else reading + _PRODUCT_NS * numbers * queries / work.jobs + _BEST_NS * queries,
+        "signs": numbers * (_SIGNS_NS[work.dtype] + _SIGNS_AGAIN_NS * (queries - 1))
         + queries * min(depth, work.vectors) * _RESCORED_NS,
     }
     if work.allowed is not None:
