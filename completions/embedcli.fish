@@ -190,7 +190,7 @@ complete -c embedcli -n '__fish_seen_subcommand_from search' -l path -r -d 'In a
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l since -r -d 'In an index, only files changed since: 7d, 2026-01-31.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l exact -d 'Compare every vector of an index: --plan exact.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l plan -r -d 'How an index is searched: auto (what costs least), exact, signs or graph.'
-complete -c embedcli -n '__fish_seen_subcommand_from search' -l rescore -r -d 'Rows compared exactly after a scan of sign bits. Default: 400.'
+complete -c embedcli -n '__fish_seen_subcommand_from search' -l rescore -r -d 'Rows compared exactly after a scan of sign bits. Default: 512.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l ef-search -r -d 'Candidates kept in a graph. Default: what was tuned.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l explain-plan -d 'Say on standard error how the index is searched.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -s n -l top-k -r -d 'Most hits.'

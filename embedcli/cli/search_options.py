@@ -49,7 +49,7 @@ Rescore: TypeAlias = Annotated[
         "--rescore",
         metavar="N",
         min=1,
-        help="Rows compared exactly after a scan of sign bits. Default: 400.",
+        help="Rows compared exactly after a scan of sign bits. Default: 512.",
     ),
 ]
 EfSearch: TypeAlias = Annotated[

@@ -33,7 +33,7 @@ _QUERIES_BY_PRODUCT = 1024
 """Queries that are compared together with each block: 16 MiB of cosines."""
 
 _QUERIES_BY_ROWS = 64
-"""Queries whose candidates are read together: 40 MB of vectors at 400 candidates of 384 numbers."""
+"""Queries whose candidates are read together: 50 MB of vectors at 512 candidates of 384 numbers."""
 
 
 def nearest(

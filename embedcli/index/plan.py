@@ -12,7 +12,7 @@ Method = Literal["exact", "rows", "signs", "graph"]
 """`exact` compares every stored vector, `rows` only those that a filter lets through, `signs` scans sign bits
 and compares the nearest exactly, `graph` walks an HNSW graph and does the same."""
 
-RESCORED: Final = 400
+RESCORED: Final = 512
 """Rows that are compared exactly after a scan of sign bits, for each query; see `docs/measurements.md`."""
 
 # Nanoseconds of one core, from `benchmarks/plans.py` on the machine of `docs/measurements.md`. Only their

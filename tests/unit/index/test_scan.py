@@ -178,6 +178,21 @@ def test_with_all_rows_rescored_the_answer_is_exact(case, more):
     assert found.tolist() == places.tolist()
 
 
+@pytest.mark.parametrize("before", [9, 10])
+def test_ten_times_as_many_as_are_wanted_are_compared_again(before):
+    query = np.ones(20, np.float32)
+    query[0] = 100
+    near, best, far = (np.ones((count, 20), np.float32) for count in (before, 1, 30))
+    near[:, 0] = -1  # one sign differs, the one that matters
+    best[:, 1:3] = -1
+    far[:, 1:4] = -1
+    rows = np.concatenate((far, best, near))
+    found = candidates_by_signs([SignBlock(0, sign_words(rows), None)], query, 1).tolist()
+    # The best by the numbers is found if it is among the first ten by the signs.
+    assert (found == [30]) == (before == 9)
+    assert candidates_by_signs([SignBlock(0, sign_words(rows), None)], query, 2).tolist()[-1] >= 30
+
+
 def test_where_all_are_equally_near_those_stored_first_are_taken():
     rows = np.ones((20_000, 64), np.float32)
     dead = np.zeros(20_000, bool)
@@ -339,6 +354,28 @@ def test_a_graph_gives_as_many_hits_as_there_are(tmp_path, dtype):
             assert nearest(reader, queries[-1:], wanted, plan, graph=graph) == [[]]
 
 
+def test_rows_that_no_links_lead_to_are_there_where_few_are_found(tmp_path):
+    pytest.importorskip("hnswlib")
+    from embedcli.index.graph import make_graph
+    from embedcli.index.hnsw_format import GraphSettings
+
+    path = tmp_path / "x.emb"
+    rng = np.random.default_rng(2)
+    # Far clusters and few links: some rows are cut off.
+    rows = np.eye(20)[rng.integers(0, 20, 600)] + 0.01 * rng.normal(size=(600, 20))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    with writing(path, identity(dim=20)) as writer:
+        put(writer, b"a.txt", {str(number): ["text"] for number in range(600)}, rows, dim=20)
+    queries = unit_rows(3, 20, seed=3)
+    with open_for_reading(path) as connection:
+        reader = IndexReader(path, connection)
+        graph = make_graph(reader, GraphSettings(m=2, ef_construction=1))
+        assert all(len(found) < 600 for found in graph.candidates(queries, 600, ef=1000)), "the case is there"
+        places, vectors = rows_alive(reader)
+        found = nearest(reader, queries, Wanted(600), Plan("graph", 0, {}), graph=graph, ef_search=1000)
+        assert found == [brute_force(places, vectors, query, 600) for query in queries]
+
+
 def test_a_graph_returns_no_row_that_is_not_allowed(tmp_path):
     pytest.importorskip("hnswlib")
     from embedcli.index.graph import make_graph
@@ -424,6 +461,7 @@ def test_a_graph_is_used_where_there_is_one_and_built_only_where_that_pays():
     assert choose_plan(replace(LARGE, has_graph=True)).method == "signs", "nor does it load one"
     pays = choose_plan(replace(LARGE, queries=10_000_000, may_build_graph=True))
     assert (pays.method, pays.builds_graph) == ("graph", True)
+    assert choose_plan(replace(many, may_build_graph=True)).method == "exact", "one that is there pays sooner"
     asked = choose_plan(LARGE, method="graph")
     assert (asked.method, asked.builds_graph) == ("graph", True)
     filtered = replace(many, has_graph=True, may_build_graph=True, allowed=500_000)
