@@ -14,6 +14,8 @@ and compares the nearest exactly, `graph` walks an HNSW graph and does the same.
 
 RESCORED: Final = 512
 """Rows that are compared exactly after a scan of sign bits, for each query; see `docs/measurements.md`."""
+RESCORED_PER_HIT: Final = 50
+"""At least so many for each wanted hit."""
 
 # Nanoseconds of one core, from `benchmarks/plans.py` on the machine of `docs/measurements.md`. Only their
 # ratios matter, and those by a factor of two at most: near a border both ways cost the same.
@@ -88,7 +90,7 @@ def choose_plan(work: Workload, *, method: Method | None = None, rescored: int |
     """
     depth = max(rescored or RESCORED, work.top_k)
     if rescored is None:
-        depth = max(depth, RESCORED // 10 * work.top_k)
+        depth = max(depth, RESCORED_PER_HIT * work.top_k)
     costs = _costs(work, depth)
     cheapest: Method = min(costs, key=costs.__getitem__)
     chosen = method or cheapest

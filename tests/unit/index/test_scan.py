@@ -506,4 +506,4 @@ def test_at_least_as_many_rows_are_rescored_as_are_wanted(work, rescored):
     if rescored is not None:
         assert depth == max(rescored, work.top_k)
     else:
-        assert depth == max(RESCORED, 40 * work.top_k)
+        assert depth == max(RESCORED, 50 * work.top_k)
