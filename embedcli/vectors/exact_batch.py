@@ -59,6 +59,7 @@ class BatchCandidates:
         self._queries: list[npt.NDArray[np.int64]] = []
         self._near: list[npt.NDArray[np.float32]] = []
         self._gathered = 0
+        self._compact_at = _COMPACT_RATIO * k * len(queries)
 
     def add(self, block: npt.NDArray[Any], first: int, dead: npt.NDArray[np.bool_] | None = None) -> None:
         """Look at one more block.
@@ -88,8 +89,10 @@ class BatchCandidates:
             self._queries.append(query)
             self._near.append(near[found, query])
             self._gathered += len(found)
-            if self._gathered > _COMPACT_RATIO * self._k * len(self._bars):
+            if self._gathered > self._compact_at:
                 self._compact()
+                # Twice what is there, so that many ties cost linear time and not quadratic.
+                self._compact_at = max(self._compact_at, 2 * self._gathered)
 
     def _raise_bars(self, near: npt.NDArray[np.float32]) -> None:
         """Use the first rows to leave most others out at once."""

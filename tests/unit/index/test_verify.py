@@ -349,6 +349,8 @@ def test_two_rows_that_swapped_their_ids_are_found(tmp_path):
         ("DELETE FROM record WHERE name = 'u1'", set()),
         ("DELETE FROM chunk WHERE id = 1", {"a1"}),
         ("DELETE FROM chunk WHERE id = 3", {"a2"}),
+        ("DELETE FROM chunk WHERE id = 6", {"a3"}),
+        ("DELETE FROM chunk WHERE id = 10", {"b2"}),
         ("DELETE FROM segment WHERE id = 1", A),
         ("DELETE FROM segment WHERE id = 3", C),
         ("DELETE FROM segment WHERE id = 5", set()),
