@@ -28,6 +28,9 @@ def main() -> None:
     # One query is bound by memory, and texts go to our own workers: the threads that OpenBLAS would start
     # only spin beside them. Half of the CPU time of a short search, measured.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if sys.stderr is None:
+        # Closed by the caller. What is said to nobody must not end up in the data.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (open until the end)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     sys.exit(_flush(_run()))
@@ -54,9 +57,10 @@ def _run() -> int:
 
 def _exit_code(error: BaseException) -> int:
     """Say what went wrong and return the exit code for it."""
+    interrupt = _interrupt_behind(error)
+    if interrupt is not None:
+        return 128 + interrupt.signal_number
     match error:
-        case Interrupted():
-            code = 128 + error.signal_number
         case OutputClosedError():
             code = EXIT_OK
         case SystemExit():
@@ -82,6 +86,13 @@ def _exit_code(error: BaseException) -> int:
             say("this is a bug in embedcli", hint="please report it with the lines above")
             code = EXIT_BUG
     return code
+
+
+def _interrupt_behind(error: BaseException | None) -> Interrupted | None:
+    """Return the signal that an error is about; a library that was being loaded reports it as its own."""
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__cause__ or error.__context__ if isinstance(error, ImportError) else None
+    return error
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -36,7 +36,7 @@ def _visible(text: str) -> str:
     )
 
 
-def wants_color(when: str, stream: TextIO) -> bool:
+def wants_color(when: str, stream: TextIO | None) -> bool:
     """Decide on colours for a stream.
 
     Raises:
@@ -50,7 +50,7 @@ def wants_color(when: str, stream: TextIO) -> bool:
         return False
     if os.environ.get("CLICOLOR_FORCE") or os.environ.get("FORCE_COLOR"):
         return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def terminal_width() -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embedcli.errors import DamagedIndexError, IndexFileError
+from embedcli.errors import DamagedIndexError, IndexFileError, OutputError
 from embedcli.index.checksum import hash_bytes, row_hash, vector_hashes
 from embedcli.index.meta import COUNTED, read_identity, read_meta
 from embedcli.index.schema import LEXICAL_TABLE
@@ -345,7 +345,11 @@ def _segment_problems(row: tuple[Any, ...], dim: int | None) -> Iterator[str]:
 
 
 def verify_lexical(connection: sqlite3.Connection, damage: Damage) -> None:
-    """Let FTS5 compare its words with the texts."""
+    """Let FTS5 compare its words with the texts.
+
+    Raises:
+        OutputError: The file is read-only, and SQLite compares only where it may write.
+    """
     try:
         connection.execute("SAVEPOINT lexical")
         connection.execute(
@@ -353,6 +357,8 @@ def verify_lexical(connection: sqlite3.Connection, damage: Damage) -> None:
             " VALUES ('integrity-check', 1)"
         )
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+            raise OutputError(f"{error}") from error
         damage.lexical = True
         damage.findings.append(f"lexical: {error}")
     finally:
