@@ -218,6 +218,7 @@ def build(
             "files_unchanged": report.unchanged,
             "files_removed": report.removed,
             "chunks_dropped": report.dropped_chunks,
+            "files_left": report.left or 0,
         }
     )
 

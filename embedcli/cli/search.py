@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.cli.run import Run
+    from embedcli.cli.search_output import Show
     from embedcli.datatypes import Hit, Record, Vectors
     from embedcli.index.plan import Plan, Workload
     from embedcli.tasks.inputs import Inputs
@@ -85,6 +86,7 @@ def search(
     """  # noqa: D301  (\b keeps the lines apart)
     from embedcli.cli.resolve import encoder_settings, open_cache, open_model, read_options, stdin_bytes
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
+    from embedcli.cli.search_output import Show
     from embedcli.datatypes import STDIN_NAME
     from embedcli.errors import UsageError
     from embedcli.tasks.inputs import Inputs
@@ -96,7 +98,7 @@ def search(
         # As with grep -f: the questions come from the file, and all that is named is to be searched.
         paths, query = [query, *(paths or ())], None
     named, places = _places(paths, files_from, index, run, null=null)
-    show = _Show(
+    show = Show(
         run,
         color,
         as_json=as_json,
@@ -249,7 +251,7 @@ def _in_records(
     vectorizer: "Vectorizer",
     wanted: "SearchSettings",
     narrowing: _Narrowing,
-    show: "_Show",
+    show: "Show",
     run: "Run",
     chunking: str | None,
     on_long: str | None,
@@ -275,77 +277,18 @@ def _in_records(
         return search_records(records, vectors, documents, wanted, how)
 
 
-class _Show:
-    """How hits are written."""
-
-    def __init__(
-        self,
-        run: "Run",
-        color: str,
-        *,
-        as_json: bool,
-        names_only: bool,
-        counts_only: bool,
-        lines_before: int,
-        lines_after: int,
-        name_end: bytes,
-    ) -> None:
-        """Check what was asked for.
-
-        Raises:
-            UsageError: Two forms at once.
-        """
-        from embedcli.cli.terminal import wants_color
-        from embedcli.errors import UsageError
-        from embedcli.tasks.inputs import SeenLines
-
-        if as_json + names_only + counts_only > 1:
-            raise UsageError("--json, -l and -c exclude each other")
-        self._run, self._color = run, wants_color(color, sys.stdout)
-        self._as_json, self._names_only, self._counts_only = as_json, names_only, counts_only
-        self._before, self._after, self._name_end = lines_before, lines_after, name_end
-        self.seen = SeenLines()
-
-    @property
-    def needs_lines(self) -> bool:
-        """Whether lines around hits are wanted."""
-        return bool(self._before or self._after)
-
-    def write(self, queries: list[str], found: "list[list[Hit]]", inputs: "Inputs") -> None:
-        """Write the hits of all queries; with several, each line of text begins with its query's id."""
-        from embedcli.cli.terminal import terminal_width
-        from embedcli.datatypes import STDIN_NAME
-        from embedcli.tasks.inputs import lines_around
-        from embedcli.write import hits as write
-        from embedcli.write.target import open_output
-
-        style = write.HitStyle(self._color, sys.stdout.isatty(), terminal_width())
-        every = [hit for hits in found for hit in hits]
-        with open_output(None) as output:
-            if self._names_only:
-                write.write_paths(every, output, STDIN_NAME, self._name_end)
-            elif self._counts_only:
-                write.write_counts(every, output, STDIN_NAME)
-            elif self.needs_lines:
-                around = lines_around(every, self._before, self._after, inputs.options, self.seen)
-                write.write_hits_with_context(every, around, output, style)
-            else:
-                for query, hits in zip(queries, found, strict=True):
-                    if self._as_json:
-                        write.write_hits_json(hits, query, output)
-                    else:
-                        write.write_hits_text(hits, output, style, query if len(queries) > 1 else None)
-
-
 def _queries(query: str | None, file: str | None, named: list[str], run: "Run") -> list["Record"]:
     """Return the queries as records: the one that was typed, or those of a file."""
     from dataclasses import replace
+    from pathlib import Path
 
     from embedcli.cli.resolve import stdin_bytes
     from embedcli.datatypes import STDIN_NAME, Record
     from embedcli.errors import UsageError
     from embedcli.tasks.inputs import Inputs
 
+    if file is not None and Path(file).is_dir():
+        raise UsageError(f"--queries {file} is a folder", hint="a file with a question a line, or -")
     if file is None:
         if query is None:
             raise UsageError("no query", hint="embedcli search 'what to look for' PATH…")
@@ -387,7 +330,6 @@ def _places(
 ) -> tuple[list[str], list["Path"]]:
     """Return what to read: paths, or indexes. Paths win over an index, an index over standard input."""
     import os
-    import stat
     from pathlib import Path
 
     from embedcli.cli.resolve import index_to_read, input_paths
@@ -401,6 +343,13 @@ def _places(
     nearest = nearest_index(Path())
     if nearest is None:
         return input_paths(None, None, null=null), []
-    if sys.stdin is not None and not sys.stdin.closed and stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
+    if sys.stdin is not None and not sys.stdin.closed and _carries_data(os.fstat(sys.stdin.fileno()).st_mode):
         run.notice(f"searching the index {nearest}; the path - searches standard input")
     return [], [nearest]
+
+
+def _carries_data(mode: int) -> bool:
+    """Whether standard input is a pipe or a file: somebody meant it to be read."""
+    import stat
+
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)

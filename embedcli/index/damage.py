@@ -42,5 +42,5 @@ def damaged(path: Path, what: str) -> DamagedIndexError:
     """Return the error for an index whose content cannot be trusted."""
     return DamagedIndexError(
         f"{path}: damaged: {what}",
-        hint="delete it and build it again: the files it was made from are untouched",
+        hint=f"embedcli index check --repair -i {path} takes out what is damaged; build again after it",
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from embedcli.datatypes import STDIN_NAME, Chunking, OnLong, Problem, Source
-from embedcli.errors import Interrupted, UsageError
+from embedcli.errors import Interrupted, MissingPathError, UsageError
 from embedcli.index.file import open_for_writing
 from embedcli.index.reader import IndexReader
 from embedcli.index.writer import FileStat, IndexWriter, fields_json
@@ -90,6 +90,9 @@ def build_index(
     identity = identity_of(vectorizer, settings.dtype, keep_text=settings.keep_text)
     if settings.graph is not None:
         check_can_have_graph(settings.dtype)
+    for path in settings.paths:
+        if path != STDIN_NAME and not os.path.lexists(path):
+            raise MissingPathError(path)
     with open_for_writing(index, identity, lock_timeout_seconds=settings.lock_timeout_seconds) as connection:
         writer = IndexWriter(index, connection, identity, may_shrink=settings.may_shrink)
         build = Build(index, settings, vectorizer, writer, counts, on_problem, stdin)
@@ -141,10 +144,19 @@ class Build:
             shown_path(root_from_stored(stored, self._index)) for stored in stored_roots
         )
         if not paths and self._settings.graph is None:
-            raise UsageError(f"{self._index}: no paths to read", hint="embedcli index build PATH…")
+            raise UsageError(
+                f"{self._index}: no paths to read", hint="embedcli index build PATH…, or - for standard input"
+            )
         work: list[tuple[_Root, Source, bytes]] = []
         vanished: list[int] = []
         for path in paths:
+            if not self._settings.paths and not os.path.lexists(path):
+                # Nobody named it now: a disk that is not there must not keep the others from being refreshed.
+                hint = f"if it is gone for good: embedcli index remove -i {self._index} {path}"
+                self._note(
+                    Problem(path, "no such file or directory; what the index has of it stays", hint=hint)
+                )
+                continue
             root = self._root(path)
             found = [(source, self._relative(root, source)) for source in self._sources(root, path)]
             work += [(root, source, relative) for source, relative in found]
@@ -155,6 +167,8 @@ class Build:
                     for relative, number in self._writer.sources_under(root.id).items()
                     if relative not in kept and not self._may_be_there(root.path, relative)
                 ]
+        # Now, so that a run that is killed at once can be taken up without naming them again.
+        self._writer.commit()
         for done, (root, source, relative) in enumerate(work):
             on_progress(done, len(work))
             try:

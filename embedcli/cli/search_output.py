@@ -1,0 +1,71 @@
+"""How hits are written: which of `search`'s forms was asked for."""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from embedcli.cli.run import Run
+    from embedcli.datatypes import Hit
+    from embedcli.tasks.inputs import Inputs
+
+
+class Show:
+    """How hits are written."""
+
+    def __init__(
+        self,
+        run: "Run",
+        color: str,
+        *,
+        as_json: bool,
+        names_only: bool,
+        counts_only: bool,
+        lines_before: int,
+        lines_after: int,
+        name_end: bytes,
+    ) -> None:
+        """Check what was asked for.
+
+        Raises:
+            UsageError: Two forms at once.
+        """
+        from embedcli.cli.terminal import wants_color
+        from embedcli.errors import UsageError
+        from embedcli.tasks.inputs import SeenLines
+
+        if as_json + names_only + counts_only > 1:
+            raise UsageError("--json, -l and -c exclude each other")
+        self._run, self._color = run, wants_color(color, sys.stdout)
+        self._as_json, self._names_only, self._counts_only = as_json, names_only, counts_only
+        self._before, self._after, self._name_end = lines_before, lines_after, name_end
+        self.seen = SeenLines()
+
+    @property
+    def needs_lines(self) -> bool:
+        """Whether lines around hits are wanted."""
+        return bool(self._before or self._after)
+
+    def write(self, queries: list[str], found: "list[list[Hit]]", inputs: "Inputs") -> None:
+        """Write the hits of all queries; with several, each line of text begins with its query's id."""
+        from embedcli.cli.terminal import terminal_width
+        from embedcli.datatypes import STDIN_NAME
+        from embedcli.tasks.inputs import lines_around
+        from embedcli.write import hits as write
+        from embedcli.write.target import open_output
+
+        style = write.HitStyle(self._color, sys.stdout is not None and sys.stdout.isatty(), terminal_width())
+        every = [hit for hits in found for hit in hits]
+        with open_output(None) as output:
+            if self._names_only:
+                write.write_paths(every, output, STDIN_NAME, self._name_end)
+            elif self._counts_only:
+                write.write_counts(every, output, STDIN_NAME)
+            elif self.needs_lines:
+                around = lines_around(every, self._before, self._after, inputs.options, self.seen)
+                write.write_hits_with_context(every, around, output, style)
+            else:
+                for query, hits in zip(queries, found, strict=True):
+                    if self._as_json:
+                        write.write_hits_json(hits, query, output)
+                    else:
+                        write.write_hits_text(hits, output, style, query if len(queries) > 1 else None)
