@@ -129,8 +129,10 @@ def test_the_shrink_guard(program: Program, write: Write) -> None:
     assert build(program, "-i", "x.emb", "--allow-shrink")["files_removed"] == 149
     shutil.rmtree(program.folder / "docs")
     missing = program("index", "build", "-i", "x.emb")
-    assert missing.code == 2
-    assert "docs: no such file" in missing.err, "an unmounted root stops the run"
+    assert missing.code == 3
+    assert "docs: no such file" in missing.err, "an unmounted root is named"
+    assert json.loads(program("index", "status", "-i", "x.emb", "--json").out)["chunks"] == 1, "and kept"
+    assert program("index", "build", "-i", "x.emb", "docs").code == 2, "but not when it is named here"
 
 
 def test_a_file_that_cannot_be_read_is_kept_and_named(program: Program, docs: None) -> None:

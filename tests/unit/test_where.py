@@ -27,6 +27,7 @@ from embedcli.where import (
     Or,
     parse_where,
 )
+from tests.conftest import bare_environment
 
 ORDERINGS = ("<", "<=", ">", ">=")
 NAMES = (
@@ -583,5 +584,7 @@ def test_nothing_heavy_is_loaded() -> None:
     code = (
         "import sys, embedcli.where; print(*sorted({'numpy', 'sqlite3', 'rich', 'typer'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=bare_environment()
+    )
     assert done.stdout == "\n"
