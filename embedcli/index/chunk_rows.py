@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from embedcli.index.checksum import row_hash
 from embedcli.index.damage import damaged
-from embedcli.index.schema import TABLES
+from embedcli.index.rows import check_row, json_object, read_row
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,9 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.datatypes import Json
-
-
-_TABLES = {table.name: table for table in TABLES}
 
 
 class SourceRow(NamedTuple):
@@ -82,7 +76,7 @@ class ChunkRows:
             row = next((found for found in rows if found[0] >= number), None)
             if row is None or row[0] != number:
                 raise damaged(self._path, f"row {number} of chunk is missing")
-            self._check("chunk", row)
+            check_row(self._path, "chunk", row)
             yield ChunkRow(*row[:5], *row[7:10])
 
     def record(self, number: int) -> RecordRow:
@@ -92,8 +86,9 @@ class ChunkRows:
             DamagedIndexError: It is missing or is not what was written.
         """
         if self._record is None or self._record[0] != number:
-            row = self._checked("record", number)
-            self._record = (number, RecordRow(row[2], self._object(row[5], "record", number), row[1]))
+            row = read_row(self._path, self._connection, "record", number)
+            fields = json_object(self._path, row[5], f"row {number} of record")
+            self._record = (number, RecordRow(row[2], fields, row[1]))
         return self._record[1]
 
     def source(self, number: int) -> SourceRow:
@@ -103,28 +98,8 @@ class ChunkRows:
             DamagedIndexError: It is missing or is not what was written.
         """
         if self._source is None or self._source[0] != number:
-            row = self._checked("source", number)
-            root = self._checked("root", row[1])
-            settings = self._object(row[11], "source", number)
+            row = read_row(self._path, self._connection, "source", number)
+            root = read_row(self._path, self._connection, "root", row[1])
+            settings = json_object(self._path, row[11], f"row {number} of source")
             self._source = (number, SourceRow(root[1], row[2], settings))
         return self._source[1]
-
-    def _checked(self, table: str, number: int) -> tuple[Any, ...]:
-        """Return a row of a table, compared with its hash."""
-        row = self._connection.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchone()  # noqa: S608  (our own names)
-        if row is None:
-            raise damaged(self._path, f"row {number} of {table} is missing")
-        self._check(table, row)
-        return tuple(row)
-
-    def _check(self, table: str, row: tuple[Any, ...]) -> None:
-        if row_hash(row[:-1]) != row[-1] or not _TABLES[table].fits(row):
-            raise damaged(self._path, f"row {row[0]} of {table}")
-
-    def _object(self, text: str, table: str, number: int) -> dict[str, Json]:
-        """Return the JSON object of a row."""
-        with contextlib.suppress(ValueError, RecursionError):
-            found = json.loads(text)
-            if isinstance(found, dict):
-                return found
-        raise damaged(self._path, f"row {number} of {table}")

@@ -9,7 +9,7 @@ import numpy as np
 from embedcli.index.checksum import row_hash
 from embedcli.index.damage import damaged
 from embedcli.index.meta import read_identity, read_meta, write_meta
-from embedcli.index.schema import LEXICAL_TABLE, SEGMENT_ROWS
+from embedcli.index.schema import REBUILD_LEXICAL_SQL, SEGMENT_ROWS
 from embedcli.index.segments import append_segment, iter_blocks, next_row
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def compact(
     _drop_unfinished(connection)
     _write_segments(path, connection, on_progress)
     if read_identity(path, connection).keep_text:
-        connection.execute(f"INSERT INTO {LEXICAL_TABLE} ({LEXICAL_TABLE}) VALUES ('rebuild')")  # noqa: S608  (our own name)
+        connection.execute(REBUILD_LEXICAL_SQL)
     counts = read_meta(path, connection, "counts")
     write_meta(connection, "counts", {**counts, "vectors": counts["chunks"]})
     number = int(read_meta(path, connection, "commit")) + 1

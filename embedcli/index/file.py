@@ -16,10 +16,9 @@ from embedcli.errors import (
     MissingIndexError,
     OutputError,
 )
-from embedcli.index.checksum import row_hash
 from embedcli.index.damage import damaged, translated_errors
 from embedcli.index.lock import writer_lock
-from embedcli.index.meta import COUNTED, Identity, check_identity, read_identity, write_meta
+from embedcli.index.meta import COUNTED, Identity, add_stdin_root, check_identity, read_identity, write_meta
 from embedcli.index.schema import (
     APPLICATION_ID,
     FORMAT_VERSION,
@@ -225,8 +224,7 @@ def _create(connection: sqlite3.Connection, identity: Identity) -> None:
     write_meta(connection, "vectors_commit", 0)
     write_meta(connection, "counts", dict.fromkeys(COUNTED, 0))
     write_meta(connection, "query_defaults", {})
-    root = (0, b"-", "{}")
-    connection.execute("INSERT INTO root VALUES (?, ?, ?, ?)", (*root, row_hash(root)))
+    add_stdin_root(connection)
     connection.execute("COMMIT")
 
 

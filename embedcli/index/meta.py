@@ -20,7 +20,7 @@ COUNTED = ("sources", "records", "chunks", "vectors")
 """What `meta` keeps count of. Chunks are those that a search can find; vectors also the deleted ones."""
 
 
-_META_TYPES: dict[str, Any] = {
+META_TYPES: dict[str, Any] = {
     "identity": dict,
     "commit": int,
     "vectors_commit": int,
@@ -76,7 +76,7 @@ def read_meta(path: Path, connection: sqlite3.Connection, key: str) -> Any:
         raise damaged(path, f"meta {key!r} cannot be read")
     with contextlib.suppress(ValueError, RecursionError):
         value: Any = json.loads(row[0])
-        if isinstance(value, _META_TYPES[key]) and (
+        if isinstance(value, META_TYPES[key]) and (
             key != "counts" or all(isinstance(value.get(name), int) for name in COUNTED)
         ):
             return value
@@ -87,6 +87,12 @@ def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
     """Set one JSON value of `meta`."""
     text = json.dumps(value)
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, text, row_hash((key, text))))
+
+
+def add_stdin_root(connection: sqlite3.Connection) -> None:
+    """Add the root that stands for standard input."""
+    root = (0, b"-", "{}")
+    connection.execute("INSERT INTO root VALUES (?, ?, ?, ?)", (*root, row_hash(root)))
 
 
 def read_identity(path: Path, connection: sqlite3.Connection) -> Identity:

@@ -88,9 +88,7 @@ def choose_plan(work: Workload, *, method: Method | None = None, rescored: int |
         rescored: Rows compared exactly after a scan of sign bits; None for `RESCORED`, or more for a large
             `top_k`.
     """
-    depth = max(rescored or RESCORED, work.top_k)
-    if rescored is None:
-        depth = max(depth, RESCORED_PER_HIT * work.top_k)
+    depth = max(rescored, work.top_k) if rescored else max(RESCORED, RESCORED_PER_HIT * work.top_k)
     costs = _costs(work, depth)
     cheapest: Method = min(costs, key=costs.__getitem__)
     chosen = method or cheapest
@@ -110,7 +108,7 @@ def _costs(work: Workload, depth: int) -> dict[Method, float]:
         + queries * min(depth, work.vectors) * _RESCORED_NS,
     }
     if work.allowed is not None:
-        costs["rows"] = min(work.allowed * _ROW_NS, single) * (1 if queries == 1 else queries)
+        costs["rows"] = min(work.allowed * _ROW_NS, single) * queries
     elif work.has_graph or work.may_build_graph:
         build = 0.0 if work.has_graph else _GRAPH_BUILD_NS * numbers / work.jobs
         costs["graph"] = build + _GRAPH_LOAD_NS * numbers + _GRAPH_QUERY_NS * queries / work.jobs

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from embedcli.index.checksum import row_hash
 from embedcli.index.damage import damaged
 from embedcli.index.meta import Identity, read_identity, read_meta
-from embedcli.index.schema import TABLES
+from embedcli.index.rows import json_object, read_all_rows, read_row
 from embedcli.index.segments import (
     Block,
     SignBlock,
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Json, Vectors
 
 
-_TABLES = {table.name: table for table in TABLES}
 _FEW_RECORDS = 1000
 """So many are looked up one by one; for more, all chunks are read."""
 
@@ -225,10 +221,10 @@ class IndexReader:
         return [self._chunk(number) for number in ids]
 
     def _chunk(self, number: int) -> StoredChunk:
-        chunk = self._checked("chunk", number)
-        record = self._checked("record", chunk[1])
-        source = self._checked("source", record[1])
-        root = self._checked("root", source[1])
+        chunk = self._row("chunk", number)
+        record = self._row("record", chunk[1])
+        source = self._row("source", record[1])
+        root = self._row("root", source[1])
         return StoredChunk(
             id=chunk[0],
             root=root[1],
@@ -240,37 +236,14 @@ class IndexReader:
             end_line=chunk[8],
             text=chunk[9],
             text_hash=chunk[10],
-            fields=self._fields(record),
+            fields=json_object(self.path, record[5], f"the fields of record {record[0]}"),
         )
 
+    def _row(self, table: str, number: int) -> tuple[Any, ...]:
+        return read_row(self.path, self._connection, table, number)
+
     def _rows(self, table: str) -> list[tuple[Any, ...]]:
-        """Return all rows of a small table in the order of their ids, each compared with its hash."""
-        rows = self._connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()  # noqa: S608  (our own names)
-        for row in rows:
-            if row_hash(row[:-1]) != row[-1] or not _TABLES[table].fits(row):
-                raise damaged(self.path, f"row {row[0]} of {table}")
-        return rows
-
-    def _fields(self, record: tuple[Any, ...]) -> dict[str, Json]:
-        """Return a record's own fields.
-
-        Raises:
-            DamagedIndexError: They are no JSON object.
-        """
-        with contextlib.suppress(ValueError, RecursionError):
-            fields = json.loads(record[5])
-            if isinstance(fields, dict):
-                return fields
-        raise damaged(self.path, f"the fields of record {record[0]}")
-
-    def _checked(self, table: str, number: int) -> tuple[Any, ...]:
-        """Return a row of a table, compared with its hash."""
-        row = self._connection.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchone()  # noqa: S608  (our own names)
-        if row is None:
-            raise damaged(self.path, f"row {number} of {table} is missing")
-        if row_hash(row[:-1]) != row[-1] or not _TABLES[table].fits(row):
-            raise damaged(self.path, f"row {number} of {table}")
-        return tuple(row)
+        return read_all_rows(self.path, self._connection, table)
 
     def status(self) -> IndexStatus:
         """Return what the index holds. One pass over the small tables."""

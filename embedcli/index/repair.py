@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedcli.errors import DamagedIndexError
 from embedcli.index.checksum import row_hash
-from embedcli.index.meta import read_identity, read_meta, write_meta
-from embedcli.index.schema import LEXICAL_TABLE
+from embedcli.index.meta import add_stdin_root, read_identity, read_meta, write_meta
+from embedcli.index.schema import REBUILD_LEXICAL_SQL
 from embedcli.index.segments import mark_rows
 from embedcli.index.verify import actual_counts
 
@@ -78,10 +78,9 @@ def repair(path: Path, connection: sqlite3.Connection, damage: Damage) -> Repair
     for source in sources:
         _mark_partial(connection, source, forget_settings=damage.is_astray)
     if not connection.execute("SELECT 1 FROM root WHERE id = 0").fetchone():
-        stdin = (0, b"-", "{}")
-        connection.execute("INSERT INTO root VALUES (?, ?, ?, ?)", (*stdin, row_hash(stdin)))
+        add_stdin_root(connection)
     if identity.keep_text:
-        connection.execute(f"INSERT INTO {LEXICAL_TABLE} ({LEXICAL_TABLE}) VALUES ('rebuild')")  # noqa: S608  (our own name)
+        connection.execute(REBUILD_LEXICAL_SQL)
     _write_meta(path, connection)
     return Repaired(len(records), len(sources) + len(damage.sources), lost, len(damage.roots))
 

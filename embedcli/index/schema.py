@@ -205,6 +205,9 @@ LEXICAL_SQL = (
 )
 """The full-text table over `chunk.text`: it holds words and places, and no text of its own."""
 
+REBUILD_LEXICAL_SQL = f"INSERT INTO {LEXICAL_TABLE} ({LEXICAL_TABLE}) VALUES ('rebuild')"  # noqa: S608  (our own name)
+"""Fills the full-text table anew from the texts."""
+
 
 def create_statements() -> tuple[str, ...]:
     """Return the SQL that makes an empty index, application id and format version included."""

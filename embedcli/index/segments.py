@@ -179,6 +179,19 @@ def _checked_head(path: Path, columns: Sequence[Any]) -> _Head:
     return _Head(*columns)
 
 
+def _iter_segments(
+    path: Path, connection: sqlite3.Connection, blobs: str, before: int | None = None
+) -> Iterator[tuple[_Head, npt.NDArray[np.bool_] | None, tuple[Any, ...]]]:
+    """Yield each segment's small columns, its deletion marks, both verified, and some of its blobs."""
+    for row in connection.execute(
+        f"SELECT {_HEAD}, dead, tombstone.row_hash, {blobs} {_WITH_MARKS}"
+        " WHERE ?1 IS NULL OR first < ?1 ORDER BY first",
+        (before,),
+    ):
+        head = _checked_head(path, row[:8])
+        yield head, _dead_rows(path, head.id, head.rows, row[8], row[9]), row[10:]
+
+
 def iter_blocks(
     path: Path, connection: sqlite3.Connection, dim: int, *, before: int | None = None
 ) -> Iterator[Block]:
@@ -193,14 +206,7 @@ def iter_blocks(
     Raises:
         DamagedIndexError: A checksum does not match.
     """
-    for row in connection.execute(
-        f"SELECT {_HEAD}, signs, vectors, dead, tombstone.row_hash {_WITH_MARKS}"
-        " WHERE ?1 IS NULL OR first < ?1 ORDER BY first",
-        (before,),
-    ):
-        head = _checked_head(path, row[:8])
-        signs, content, bits, bits_hash = row[8:]
-        dead = _dead_rows(path, head.id, head.rows, bits, bits_hash)
+    for head, dead, (signs, content) in _iter_segments(path, connection, "signs, vectors", before):
         yield Block(head.first, _block(path, head, signs, content, dim), dead)
 
 
@@ -210,12 +216,7 @@ def iter_signs(path: Path, connection: sqlite3.Connection, dim: int) -> Iterator
     Raises:
         DamagedIndexError: A checksum does not match.
     """
-    for row in connection.execute(
-        f"SELECT {_HEAD}, signs, dead, tombstone.row_hash {_WITH_MARKS} ORDER BY first"
-    ):
-        head = _checked_head(path, row[:8])
-        signs, bits, bits_hash = row[8:]
-        dead = _dead_rows(path, head.id, head.rows, bits, bits_hash)
+    for head, dead, (signs,) in _iter_segments(path, connection, "signs"):
         yield SignBlock(head.first, _words(path, head, signs, dim), dead)
 
 
@@ -227,14 +228,9 @@ def iter_row_hashes(
     Raises:
         DamagedIndexError: A checksum does not match.
     """
-    for row in connection.execute(
-        f"SELECT {_HEAD}, row_hashes, dead, tombstone.row_hash {_WITH_MARKS} ORDER BY first"
-    ):
-        head = _checked_head(path, row[:8])
-        hashes, bits, bits_hash = row[8:]
+    for head, dead, (hashes,) in _iter_segments(path, connection, "row_hashes"):
         if hash_bytes(hashes) != head.hashes_hash:
             raise damaged(path, f"the row hashes of segment {head.id}")
-        dead = _dead_rows(path, head.id, head.rows, bits, bits_hash)
         yield head.first, np.frombuffer(hashes, dtype="<u8"), dead
 
 

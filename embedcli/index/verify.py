@@ -11,7 +11,7 @@ import numpy as np
 
 from embedcli.errors import DamagedIndexError, IndexFileError, OutputError
 from embedcli.index.checksum import hash_bytes, row_hash, vector_hashes
-from embedcli.index.meta import COUNTED, read_identity, read_meta
+from embedcli.index.meta import COUNTED, META_TYPES, read_identity, read_meta
 from embedcli.index.schema import LEXICAL_TABLE
 from embedcli.index.segments import STORED_DTYPES
 from embedcli.vectors.signs import WORD_BYTES, sign_words, word_count
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from embedcli.index.meta import Identity
 
-_META_KEYS = ("identity", "commit", "vectors_commit", "counts", "query_defaults")
 _ROWS_SHOWN = 5
 _COUNT_SQL = {
     "sources": "SELECT count(*) FROM source",
@@ -149,7 +148,7 @@ class _Verifier:
         self._counts()
 
     def _meta(self) -> None:
-        for key in _META_KEYS:
+        for key in META_TYPES:
             with contextlib.suppress(DamagedIndexError):
                 read_meta(self._path, self._connection, key)
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from embedcli.index.checksum import SqlValue, row_hash
 from embedcli.index.meta import Identity, read_meta, write_meta
 from embedcli.index.schema import LEXICAL_TABLE
 from embedcli.index.segments import append_segment, mark_rows, read_rows
+from embedcli.index.stored import FileStat, StoredRecord, StoredSource
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,39 +29,6 @@ SHRINK_CHUNKS = 100
 unmounted disk must not empty an index."""
 
 _IN_ONE_QUERY = 500
-
-
-@dataclass(frozen=True, slots=True)
-class FileStat:
-    """What tells an unchanged file without reading it, and when that was looked at."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    seen_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSource:
-    """A source as the index holds it."""
-
-    id: int
-    stat: FileStat | None
-    content_hash: bytes | None
-    state: str
-    reason: str | None
-    settings: str
-
-
-class StoredRecord(NamedTuple):
-    """A record as the index holds it."""
-
-    id: int
-    line: int
-    end_line: int
-    fields: str
-    text_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from embedcli.datatypes import STDIN_NAME, Chunking, OnLong, Problem, Source
 from embedcli.errors import Interrupted, MissingPathError, UsageError
 from embedcli.index.file import open_for_writing
 from embedcli.index.reader import IndexReader
-from embedcli.index.writer import FileStat, IndexWriter, fields_json
+from embedcli.index.stored import FileStat
+from embedcli.index.writer import IndexWriter, fields_json
 from embedcli.records.fingerprint import file_hash, text_hash
 from embedcli.records.read import read_records
 from embedcli.records.settings import ReadSettings

@@ -15,8 +15,9 @@ from embedcli.index.file import open_for_reading
 from embedcli.index.reader import IndexReader
 from embedcli.records.exchange import HIDDEN_FIELDS, NAMED_FIELDS, ROW_FIELDS
 from embedcli.records.vector_field import OWN_FIELDS
-from embedcli.tasks.places import is_out_of_place, shown_source
+from embedcli.tasks.places import hit_path, is_out_of_place, shown_source
 from embedcli.tasks.text_fields import text_names
+from embedcli.tasks.vectorize import vector_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from embedcli.write.archive import ArchiveWriter
 
 ExportForm = Literal["npy", "parquet"]
-
-FINGERPRINT_DIGITS = 12
-"""How much of a fingerprint stands in `vector_model`, as `embed` writes it."""
 
 _WRITE_ROWS = 1024
 
@@ -80,7 +78,7 @@ def export_index(
     paths = tuple(base + suffix for suffix in ((".npy", ".jsonl") if form == "npy" else (".parquet",)))
     with open_for_reading(index) as connection:
         reader = IndexReader(index, connection)
-        if any(_is_elsewhere(root, index) for root in reader.roots()):
+        if any(is_out_of_place(root, index) for root in reader.roots()):
             on_notice(f"{index}: taken out of its folder: paths are relative to where it was")
         _refuse_own_files(paths, reader)
         export = _Export(reader, ChunkRows(index, connection), keep_text=keep_text)
@@ -110,21 +108,16 @@ def _refuse_own_files(paths: Sequence[str], reader: IndexReader) -> None:
     own: Iterator[str] = (
         shown_source(place.root, place.path, reader.path)
         for place in reader.sources()
-        if place.root != STDIN_NAME.encode() and not _is_elsewhere(place.root, reader.path)
+        if place.root != STDIN_NAME.encode() and not is_out_of_place(place.root, reader.path)
     )
     for name in (str(reader.path), *own):
         if (path := there.get(os.path.realpath(name))) is not None:
             raise UsageError(f"{path} belongs to the index, and is not written over", hint="another -o BASE")
 
 
-def _is_elsewhere(root: object, index: Path) -> bool:
-    """Whether a root is none that can be found from here; it was not verified, and may be of any kind."""
-    return not isinstance(root, bytes) or is_out_of_place(root, index)
-
-
 def vector_model(identity: Identity) -> str:
     """Return what the vectors of an index say they are from, as `Vectorizer.vector_model` does."""
-    return f"{identity.model}:{identity.variant}:{identity.fingerprint[:FINGERPRINT_DIGITS]}"
+    return vector_origin(identity.model, identity.variant, identity.fingerprint)
 
 
 def shown_fields(
@@ -206,13 +199,10 @@ class _Export:
         """Return what is said of one vector."""
         record = self._rows.record(chunk.record)
         source = self._rows.source(record.source)
-        path = None
-        if source.root != STDIN_NAME.encode():
-            path = shown_source(source.root, source.path, self._reader.path)
         places = {
             "id": record.name,
             "chunk": chunk.ordinal,
-            "path": path,
+            "path": hit_path(source.root, source.path, self._reader.path),
             "line": chunk.line,
             "end_line": chunk.end_line,
             "start": chunk.start,

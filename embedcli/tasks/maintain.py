@@ -14,7 +14,7 @@ from embedcli.index.reader import IndexReader
 from embedcli.index.writer import IndexWriter
 from embedcli.records.fingerprint import text_hash
 from embedcli.tasks.graphs import renew_graph
-from embedcli.tasks.places import is_out_of_place, root_from_stored, shown_source
+from embedcli.tasks.places import hit_path, is_out_of_place, root_from_stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,9 +58,7 @@ def list_sources(index: Path) -> list[dict[str, Any]]:
         sizes = reader.sizes()
         return [
             {
-                "path": STDIN_NAME
-                if source.root == STDIN_NAME.encode()
-                else shown_source(source.root, source.path, index),
+                "path": hit_path(source.root, source.path, index) or STDIN_NAME,
                 "state": source.state,
                 "reason": source.reason,
                 "records": sizes.get(source.id, (0, 0))[0],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from embedcli.datatypes import STDIN_NAME
 from embedcli.errors import IndexFileError
 
 INDEX_FOLDER = ".embedcli"
@@ -74,6 +75,11 @@ def shown_source(root: bytes, relative: bytes, index: Path) -> str:
         return os.fsdecode(relative)
     whole = root_from_stored(root, index)
     return shown_path(whole / os.fsdecode(relative) if relative else whole)
+
+
+def hit_path(root: bytes, relative: bytes, index: Path) -> str | None:
+    """Return a stored file as results show it, or None for what came from standard input."""
+    return None if root == STDIN_NAME.encode() else shown_source(root, relative, index)
 
 
 def shown_path(path: Path) -> str:

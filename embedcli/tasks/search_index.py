@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from embedcli.datatypes import STDIN_NAME, Hit
+from embedcli.datatypes import Hit
 from embedcli.errors import EmbedcliError, UsageError
 from embedcli.index.file import open_for_reading
 from embedcli.index.meta import check_identity
@@ -14,7 +14,7 @@ from embedcli.index.plan import Workload, choose_plan
 from embedcli.index.reader import IndexReader
 from embedcli.tasks.chunks import identity_of
 from embedcli.tasks.graphs import can_have_graph, wished_graph
-from embedcli.tasks.places import is_out_of_place, shown_source
+from embedcli.tasks.places import hit_path, is_out_of_place
 from embedcli.tasks.select import Selection, select_rows
 
 if TYPE_CHECKING:
@@ -204,15 +204,12 @@ class _IndexSearch:
         return [self._hit(chunk, scores[chunk.id]) for chunk in chunks[:top_k]]
 
     def _hit(self, chunk: StoredChunk, cosine: float) -> Hit:
-        path = None
-        if chunk.root != STDIN_NAME.encode():
-            path = shown_source(chunk.root, chunk.path, self._reader.path)
         return Hit(
             score=cosine,
             cosine=cosine,
             id=chunk.record,
             chunk=chunk.ordinal,
-            path=path,
+            path=hit_path(chunk.root, chunk.path, self._reader.path),
             line=chunk.line,
             end_line=chunk.end_line,
             text=chunk.text,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from typing import TYPE_CHECKING, Any
 
-from embedcli.index.damage import damaged
 from embedcli.index.file import open_for_reading
 from embedcli.index.reader import IndexReader
+from embedcli.index.rows import json_object
 from embedcli.index.schema import FORMAT_VERSION
 from embedcli.tasks.places import shown_source
 
@@ -36,7 +34,7 @@ def index_facts(index: Path) -> dict[str, Any]:
         ]
         query_defaults = reader.query_defaults()
         graph = graph_state(reader)
-    settings = [_settings(index, text) for text in status.settings]
+    settings = [json_object(index, text, "the settings of a file") for text in status.settings]
     return {
         "path": str(index),
         "format": FORMAT_VERSION,
@@ -58,14 +56,6 @@ def index_facts(index: Path) -> dict[str, Any]:
         "graph": "current" if graph is None else graph.cause,
         "left_out": left_out,
     }
-
-
-def _settings(index: Path, text: str) -> dict[str, Any]:
-    with contextlib.suppress(ValueError, RecursionError):
-        found = json.loads(text)
-        if isinstance(found, dict):
-            return found
-    raise damaged(index, "the settings of a file")
 
 
 def _chunking(settings: dict[str, Any]) -> str:

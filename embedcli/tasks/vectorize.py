@@ -23,6 +23,11 @@ REMEMBERED_BYTES = 64 << 20
 """Memory for vectors of texts that were met in this run: some 40,000 vectors of 384 numbers."""
 
 
+def vector_origin(model: str, variant: str, fingerprint: str) -> str:
+    """Return what a vector says it is from: `name:variant:` and the beginning of the fingerprint."""
+    return f"{model}:{variant}:{fingerprint[:12]}"
+
+
 @dataclass(frozen=True, slots=True)
 class VectorSettings:
     """What is done to a text to make its vector.
@@ -118,7 +123,7 @@ class Vectorizer:
     @property
     def vector_model(self) -> str:
         """What a vector says it is from: `name:variant:` and the beginning of the fingerprint."""
-        return f"{self.model.manifest.name}:{self.variant}:{self.fingerprint[:12]}"
+        return vector_origin(self.model.manifest.name, self.variant, self.fingerprint)
 
     def with_settings(self, settings: VectorSettings) -> Vectorizer:
         """Return a vectorizer with other settings that shares this one's encoder, cache and counts."""

@@ -14,7 +14,8 @@ from embedcli.errors import UsageError
 from embedcli.index.file import open_for_reading, open_for_writing
 from embedcli.index.meta import Identity
 from embedcli.index.reader import IndexReader
-from embedcli.index.writer import FileStat, IndexWriter, NewChunk
+from embedcli.index.stored import FileStat
+from embedcli.index.writer import IndexWriter, NewChunk
 from embedcli.tasks.select import Selection, select_rows
 from embedcli.where import parse_where
 

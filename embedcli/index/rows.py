@@ -1,0 +1,72 @@
+"""Rows of an index's tables, each compared with its hash before it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from embedcli.index.checksum import row_hash
+from embedcli.index.damage import damaged
+from embedcli.index.schema import TABLES
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from embedcli.datatypes import Json
+
+_TABLES = {table.name: table for table in TABLES}
+
+
+def check_row(path: Path, table: str, row: tuple[Any, ...]) -> None:
+    """Compare a whole row of a table with its hash, and its values with the types of their columns.
+
+    Raises:
+        DamagedIndexError: It is not what was written.
+    """
+    if row_hash(row[:-1]) != row[-1] or not _TABLES[table].fits(row):
+        raise damaged(path, f"row {row[0]} of {table}")
+
+
+def read_row(path: Path, connection: sqlite3.Connection, table: str, number: int) -> tuple[Any, ...]:
+    """Return a row of a table by its id.
+
+    Raises:
+        DamagedIndexError: It is missing or is not what was written.
+    """
+    row = connection.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchone()  # noqa: S608  (our own names)
+    if row is None:
+        raise damaged(path, f"row {number} of {table} is missing")
+    check_row(path, table, row)
+    return tuple(row)
+
+
+def read_all_rows(path: Path, connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
+    """Return all rows of a small table in the order of their ids.
+
+    Raises:
+        DamagedIndexError: One is not what was written.
+    """
+    rows = connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()  # noqa: S608  (our own names)
+    for row in rows:
+        check_row(path, table, row)
+    return rows
+
+
+def json_object(path: Path, text: str, what: str) -> dict[str, Json]:
+    """Return the JSON object that a column holds.
+
+    Args:
+        path: For messages.
+        text: The column.
+        what: What it is, for messages.
+
+    Raises:
+        DamagedIndexError: It is no JSON object.
+    """
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return found
+    raise damaged(path, what)
