@@ -130,7 +130,7 @@ class _IndexSearch:
             graph = self._graph(plan)
             if graph is None:
                 work = replace(work, has_graph=False, may_build_graph=False)
-                plan = choose_plan(work, rescored=self._settings.rescored)
+                plan = choose_plan(work, rescored=self._rescored())
         on_plan(self._reader.path, work, plan)
         found = nearest(
             self._reader,
@@ -172,9 +172,12 @@ class _IndexSearch:
                 f"{self._reader.path}: a graph answers no filtered queries, and no index of sign bits alone",
                 hint="--plan auto",
             )
+        return work, choose_plan(work, method=method, rescored=self._rescored())
+
+    def _rescored(self) -> int | None:
+        """Return how many rows are to be rescored: as said now, or as stored with the index."""
         stored = self._reader.query_defaults().get("rescored")
-        rescored = settings.rescored or (stored if isinstance(stored, int) and stored > 0 else None)
-        return work, choose_plan(work, method=method, rescored=rescored)
+        return self._settings.rescored or (stored if isinstance(stored, int) and stored > 0 else None)
 
     def _graph(self, plan: Plan) -> RowGraph | None:
         """Return the index's graph, built now if the plan says so; None if it turns out to be damaged."""
