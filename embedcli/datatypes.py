@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     Vectors: TypeAlias = npt.NDArray[np.float32]
     """Vectors, shape (n, dim), float32."""
 
+Pooling: TypeAlias = str
+"""How token vectors become one: a `PoolingMode`, or several with `+` whose vectors are put end to end."""
+
 Json: TypeAlias = Any
 """A value as JSON has it: object, list, string, number, true, false or null."""
 
 Format = Literal["auto", "lines", "null", "whole", "jsonl", "csv", "tsv", "parquet"]
 Chunking = Literal["none", "lines", "paragraphs", "tokens"]
 OnLong = Literal["split", "pool", "truncate", "error"]
-Pooling = Literal["mean", "cls", "last_token", "max"]
+PoolingMode = Literal["mean", "cls", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
 Role = Literal["query", "document"]
 StoredDtype = Literal["float32", "float16", "int8", "binary"]
 VectorDtype = Literal["float32", "float16", "int8", "uint8", "binary"]
@@ -163,6 +166,7 @@ class Hit:
         end_line: Last line, inclusive.
         text: The chunk's text; None where an index keeps no text.
         fields: The record's own fields.
+        model: The encoder that the cosine is from, where a search asked several; else None.
     """
 
     score: float
@@ -174,6 +178,7 @@ class Hit:
     end_line: int
     text: str | None
     fields: Mapping[str, Json] = field(default_factory=dict)
+    model: str | None = None
 
 
 @dataclass(slots=True)

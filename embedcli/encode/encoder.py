@@ -47,13 +47,14 @@ class Encoder(Protocol):
         """Tokens of text that one call takes: the model's limit less the special tokens."""
         ...
 
-    def encode(self, texts: Sequence[str], *, on_long: OnLong = "pool") -> Encoded:
+    def encode(self, texts: Sequence[str], *, on_long: OnLong = "pool", prompt: str = "") -> Encoded:
         """Return one vector for each text.
 
         Args:
-            texts: Texts with their prompts already in front.
+            texts: Texts as they are.
             on_long: What to make of a text over `content_tokens`: `truncate` takes its beginning; anything
                 else the token-weighted mean over windows. (`split` and `error` are the caller's to act on.)
+            prompt: What is put before each text. A model may leave it out of pooling.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The encoder that runs an ONNX graph."""
+"""The encoder that runs an ONNX graph, and applies what follows it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
+from embedcli.encode.dense import DenseLayer
 from embedcli.encode.encoder import Encoded
 from embedcli.encode.manifest import verify_files
-from embedcli.encode.pooling import pool
+from embedcli.encode.onnx_ports import input_dtypes, token_output
+from embedcli.encode.pooling import pool, pooled_dim, pooling_modes
 from embedcli.encode.session import open_session, run
 from embedcli.encode.tokenizer import Tokenizer
-from embedcli.errors import DamagedModelError, ModelError
+from embedcli.errors import DamagedModelError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
-    from embedcli.datatypes import OnLong, Pooling, TokenSpan, Vectors
+    from embedcli.datatypes import OnLong, Pooling, TokenSpan, Vector, Vectors
     from embedcli.encode.manifest import Manifest
 
 PADDED_CALL_TOKENS = 16_384
@@ -30,17 +32,24 @@ PADDED_CALL_TOKENS = 16_384
 EQUAL_CALL_TOKENS = 128
 """Tokens of one call with texts of one length on a CPU: beyond it there is nothing to gain, measured."""
 
-_OUTPUT = "last_hidden_state"
-
+_OUT_OF_TABLE = ("out of data bounds", "index out of range")
+"""ONNX Runtime's words for an id or a position beyond a table."""
 
 T = TypeVar("T")
 
 
 class _Window(NamedTuple):
-    """Some tokens of one text that go through the graph together: the text's row, and their ids."""
+    """Some tokens of one text that go through the graph together.
+
+    Attributes:
+        row: The text's row.
+        token_ids: Their ids, special tokens left out.
+        skip: How many of them, at the head, do not take part in pooling.
+    """
 
     row: int
     token_ids: list[int]
+    skip: int
 
 
 class OnnxEncoder:
@@ -62,16 +71,22 @@ class OnnxEncoder:
         pooling: Pooling | None = None,
         cache_folder: Path | None = None,
     ) -> None:
-        """Load tokenizer and graph.
+        """Load tokenizer, graph and dense layers.
 
         Raises:
             DamagedModelError: A file is missing or is not what the manifest says.
             DeviceError: The device cannot be had.
+            ModelError: The graph is not that of an encoder of texts.
+            UsageError: `pooling` does not fit what follows it.
         """
         self.manifest, self.variant, self.device, self.jobs = manifest, variant, device, jobs
         self._pooling = pooling or manifest.pooling
-        verify_files(folder, manifest, (manifest.tokenizer,))
-        self._tokenizer = Tokenizer(folder / manifest.tokenizer)
+        self.dim = pooled_dim(manifest, self._pooling)
+        verify_files(folder, manifest, (manifest.tokenizer, *(layer.file for layer in manifest.dense)))
+        self._tokenizer = Tokenizer(folder / manifest.tokenizer, lower_case=manifest.lower_case)
+        if self.content_tokens < 1:
+            raise DamagedModelError(f"{folder}: max_tokens {manifest.max_tokens} leaves no room for a text")
+        self._dense = [DenseLayer(folder / layer.file, layer.activation) for layer in manifest.dense]
         file = manifest.variants[variant].file
         self._session = open_session(
             folder / file,
@@ -80,14 +95,10 @@ class OnnxEncoder:
             threads=1 if device == "cpu" else jobs,
             cache_folder=cache_folder,
         )
-        self._inputs = frozenset(item.name for item in self._session.get_inputs())
-        unknown = self._inputs - {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
-        outputs = {item.name for item in self._session.get_outputs()}
-        if unknown or _OUTPUT not in outputs:
-            raise DamagedModelError(
-                f"{folder / file}: inputs {sorted(self._inputs)} and outputs {sorted(outputs)} "
-                f"are not those of a text encoder"
-            )
+        self._inputs = input_dtypes(self._session, folder / file)
+        self._output, hidden = token_output(self._session, folder / file)
+        if hidden is not None:
+            self._check_width(hidden)
         self._pool: ThreadPoolExecutor | None = None
         self._stopped = False
 
@@ -100,20 +111,22 @@ class OnnxEncoder:
         """Return where the tokens stand in the text, special tokens left out."""
         return self._tokenizer.token_spans(text)
 
-    def encode(self, texts: Sequence[str], *, on_long: OnLong = "pool") -> Encoded:
+    def encode(self, texts: Sequence[str], *, on_long: OnLong = "pool", prompt: str = "") -> Encoded:
         """Return one vector for each text; see `Encoder.encode`.
 
         Raises:
             ModelError: The graph failed or gave numbers that are not finite.
         """
-        windows, token_counts = self._tokenize(texts, on_long)
-        pooled = np.zeros((len(windows), self.manifest.dim), dtype=np.float32)
+        windows, token_counts = self._tokenize(texts, on_long, prompt)
+        pooled = np.zeros((len(windows), self.dim), dtype=np.float32)
+        # Special tokens before the prompt are left out together with it.
+        head = len(self._tokenizer.prefix) if prompt and not self.manifest.pool_prompt else 0
 
         def work(calls: Iterator[list[int]]) -> None:
             for call in calls:
                 tokens = self._token_vectors([windows[number].token_ids for number in call])
                 for number, of_window in zip(call, tokens, strict=True):
-                    pooled[number] = pool(of_window, self._pooling)
+                    pooled[number] = self._vector(of_window, head + windows[number].skip)
 
         # One call at a time on a GPU; on a CPU the longest first, so that no worker is left with one.
         self._share(work, self._calls(windows), 1 if self.device != "cpu" else self.jobs)
@@ -156,7 +169,40 @@ class OnnxEncoder:
         for future in [self._pool.submit(work, shared) for _ in range(workers)]:
             future.result()
 
-    def _tokenize(self, texts: Sequence[str], on_long: OnLong) -> tuple[list[_Window], list[int]]:
+    def _vector(self, tokens: Vectors, start: int) -> Vector:
+        """Return what becomes of one window's token vectors, the first `start` of them left out."""
+        self._check_width(tokens.shape[1])
+        vector = pool(tokens, self._pooling, start=start)
+        for layer in self._dense:
+            vector = layer(vector)
+        return vector[: self.dim]
+
+    def _check_width(self, hidden: int) -> None:
+        """Compare the width of token vectors with what follows them.
+
+        A manifest may state fewer numbers than come out: the vector is then cut.
+
+        Raises:
+            DamagedModelError: They do not fit.
+            UsageError: Another pooling was asked for, and the model's vectors are cut.
+        """
+        width, name = hidden * len(pooling_modes(self._pooling)), self.manifest.name
+        for layer in self._dense:
+            if layer.inputs != width:
+                raise DamagedModelError(
+                    f"model {name}: a dense layer takes {layer.inputs} numbers, not {width}"
+                )
+            width = layer.outputs
+        if width < self.dim:
+            raise DamagedModelError(
+                f"model {name}: gives {width} numbers, its manifest says {self.manifest.dim}"
+            )
+        if width > self.dim and self._pooling != self.manifest.pooling:
+            raise UsageError(f"--pooling {self._pooling}: the vectors of {name} are cut to a part of them")
+
+    def _tokenize(
+        self, texts: Sequence[str], on_long: OnLong, prompt: str
+    ) -> tuple[list[_Window], list[int]]:
         """Return the windows of all texts, in order, and each text's count of tokens, special ones too."""
         size, special = self.content_tokens, self.manifest.max_tokens - self.content_tokens
         ids_of: list[list[int]] = [[] for _ in texts]
@@ -164,14 +210,18 @@ class OnnxEncoder:
         def work(rows: Iterator[int]) -> None:
             for row in rows:
                 limit = size if on_long == "truncate" else None
-                ids_of[row] = self._tokenizer.token_ids(texts[row], limit)
+                ids_of[row] = self._tokenizer.token_ids(prompt + texts[row], limit)
 
         self._share(work, range(len(texts)), self.jobs)
+        skip = 0 if self.manifest.pool_prompt else self._tokenizer.prompt_tokens(prompt)
+        # The last special token always takes part.
+        spare = max(0, len(self._tokenizer.suffix) - 1)
         windows = []
         for row, ids in enumerate(ids_of):
             kept = ids[:size] if on_long == "truncate" else ids
             windows += [
-                _Window(row, kept[start : start + size]) for start in range(0, max(1, len(kept)), size)
+                _Window(row, part := kept[start : start + size], max(0, min(skip - start, len(part) + spare)))
+                for start in range(0, max(1, len(kept)), size)
             ]
         return windows, [len(ids) + special for ids in ids_of]
 
@@ -196,14 +246,14 @@ class OnnxEncoder:
 
     def _combine(self, windows: Sequence[_Window], pooled: Vectors, count: int) -> Vectors:
         """Return a vector a text: that of its window, or the mean over windows weighted by their tokens."""
-        vectors = np.zeros((count, self.manifest.dim), dtype=np.float32)
+        vectors = np.zeros((count, self.dim), dtype=np.float32)
         for row, group in groupby(range(len(windows)), key=lambda number: windows[number].row):
             numbers = list(group)
             if len(numbers) == 1:
                 vectors[row] = pooled[numbers[0]]
                 continue
-            weights = np.array([len(windows[number].token_ids) for number in numbers], dtype=np.float32)
-            vectors[row] = (pooled[numbers] * weights[:, None]).sum(axis=0) / weights.sum()
+            weights = np.array([_pooled_tokens(windows[number]) for number in numbers], dtype=np.float32)
+            vectors[row] = (pooled[numbers] * weights[:, None]).sum(axis=0) / max(weights.sum(), 1)
         return vectors
 
     def _token_vectors(self, windows: Sequence[list[int]]) -> list[Vectors]:
@@ -216,13 +266,29 @@ class OnnxEncoder:
         for row, (ids, length) in enumerate(zip(windows, lengths, strict=True)):
             token_ids[row, :length] = prefix + ids + suffix
             attention_mask[row, :length] = 1
-        feeds = {"input_ids": token_ids, "attention_mask": attention_mask}
-        if "token_type_ids" in self._inputs:
-            feeds["token_type_ids"] = np.zeros(shape, dtype=np.int64)
-        if "position_ids" in self._inputs:
-            feeds["position_ids"] = np.broadcast_to(np.arange(shape[1], dtype=np.int64), shape)
-        hidden = run(self._session, {name: feeds[name] for name in self._inputs}, _OUTPUT)
+        feeds = {
+            "input_ids": token_ids,
+            "attention_mask": attention_mask,
+            "token_type_ids": np.zeros(shape, dtype=np.int64),
+            # Nothing is padded on the left, so that positions are the same with and without padding.
+            "position_ids": np.broadcast_to(np.arange(shape[1], dtype=np.int64), shape),
+        }
+        taken = {name: feeds[name].astype(dtype, copy=False) for name, dtype in self._inputs.items()}
+        try:
+            hidden = run(self._session, taken, self._output)
+        except ModelError as error:
+            if any(words in str(error) for words in _OUT_OF_TABLE):
+                raise ModelError(
+                    f"model {self.manifest.name}: the graph has no token {token_ids.max()} or no position "
+                    f"{shape[1] - 1}: {self.manifest.tokenizer} or max_tokens belongs to another model"
+                ) from error
+            raise
         return [hidden[row, :length].astype(np.float32, copy=False) for row, length in enumerate(lengths)]
+
+
+def _pooled_tokens(window: _Window) -> int:
+    """Return how many tokens of text a window's vector is made of."""
+    return max(0, len(window.token_ids) - window.skip)
 
 
 class _Locked(Iterator[T]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.datatypes import TokenSpan
 from embedcli.errors import DamagedModelError, ModelError
@@ -18,6 +18,18 @@ bounded input: some tokenizers are quadratic in the length of a text."""
 _SAMPLE = "a"
 
 
+class WordRule(NamedTuple):
+    """The rules of BERT: white space separates words, and each punctuation mark is one by itself.
+
+    Attributes:
+        lower_case: Whether letters are put into lower case first.
+        added: Tokens that are found in the text before it falls into words.
+    """
+
+    lower_case: bool
+    added: tuple[str, ...]
+
+
 class Tokenizer:
     """A `tokenizer.json` of the tokenizers library.
 
@@ -27,8 +39,12 @@ class Tokenizer:
         pad_id: What fills a batch up.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lower_case: bool = False) -> None:
         """Load the tokenizer.
+
+        Args:
+            path: The file.
+            lower_case: Put texts into lower case before all else, special tokens left as they are.
 
         Raises:
             DamagedModelError: The library cannot read the file.
@@ -36,13 +52,18 @@ class Tokenizer:
         import tokenizers
 
         try:
-            self._inner = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            self._inner = tokenizers.Tokenizer.from_str(text)
         except Exception as error:  # the library raises bare Exception
             raise DamagedModelError(f"{path}: not a tokenizer: {error}") from error
+        if lower_case:
+            self._put_into_lower_case(text)
         padding = self._inner.padding
         self.pad_id: int = padding["pad_id"] if padding else 0
         self._inner.no_truncation()
         self._inner.no_padding()
+        # Taken out once: each look at the attribute costs as much as a word.
+        self._model = self._inner.model
         bare = self._inner.encode(_SAMPLE, add_special_tokens=False).ids
         whole = self._inner.encode(_SAMPLE).ids
         start = next((i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), None)
@@ -50,6 +71,71 @@ class Tokenizer:
             raise DamagedModelError(f"{path}: its special tokens do not stand around the text")
         self.prefix: list[int] = whole[:start]
         self.suffix: list[int] = whole[start + len(bare) :]
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many tokens there are, those that were added to the model counted in."""
+        size: int = self._inner.get_vocab_size(with_added_tokens=True)
+        return size
+
+    @property
+    def word_rule(self) -> WordRule | None:
+        """How ASCII text falls into words; None unless it is by the rules of BERT."""
+        from tokenizers.normalizers import BertNormalizer
+        from tokenizers.pre_tokenizers import BertPreTokenizer
+
+        normalizer = self._inner.normalizer
+        if not isinstance(normalizer, BertNormalizer) or not normalizer.clean_text:
+            return None
+        if not isinstance(self._inner.pre_tokenizer, BertPreTokenizer):
+            return None
+        added = tuple(token.content for token in self._inner.get_added_tokens_decoder().values())
+        return WordRule(bool(normalizer.lowercase), added)
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """Return how many tokens after the first special ones a prompt counts for in pooling.
+
+        The tokens of the prompt by itself, and of the special ones that follow it all but one. A space at its
+        end may be a token here and part of the next word in a text.
+
+        Source: sentence-transformers, `Transformer._get_prompt_length`.
+        """
+        if not prompt:
+            return 0
+        ids = self.token_ids(prompt) + self.suffix
+        special = {
+            number for number, token in self._inner.get_added_tokens_decoder().items() if token.special
+        }
+        return len(ids) - (ids[-1:] != [] and ids[-1] in special)
+
+    def _put_into_lower_case(self, content: str) -> None:
+        """Add the step that makes lower case, unless there is one.
+
+        Source: sentence-transformers, `Transformer.__init__`.
+        """
+        import json
+
+        from tokenizers.normalizers import Lowercase, Sequence
+
+        steps = json.loads(content).get("normalizer") or {}
+        kinds = [steps.get("type"), *(step.get("type") for step in steps.get("normalizers") or ())]
+        if "Lowercase" not in kinds:
+            present = self._inner.normalizer
+            self._inner.normalizer = Sequence([Lowercase(), *([] if present is None else [present])])
+
+    def token_texts(self) -> list[str]:
+        """Return what each token stands for in a text, by id; an empty string for a special token."""
+        special = {
+            number for number, token in self._inner.get_added_tokens_decoder().items() if token.special
+        }
+        # WordPiece marks what continues a word; alone, a token begins one.
+        mark = getattr(self._inner.model, "continuing_subword_prefix", None) or ""
+        return [
+            ""
+            if number in special
+            else self._inner.decode([number], skip_special_tokens=False).removeprefix(mark).strip()
+            for number in range(max(self._inner.get_vocab().values()) + 1)
+        ]
 
     def token_ids(self, text: str, limit: int | None = None) -> list[int]:
         """Return the ids of a text without special tokens; reading stops once `limit` ids are passed.
@@ -62,6 +148,13 @@ class Tokenizer:
             if limit is not None and len(ids) > limit:
                 break
         return ids
+
+    def word_ids(self, word: str) -> list[int]:
+        """Return the ids of one word that `word_rule` has found, letters already in the case it says.
+
+        The rules for cutting a text into words are left out: a quarter of the time of `token_ids`.
+        """
+        return [token.id for token in self._model.tokenize(word)]
 
     def token_spans(self, text: str) -> list[TokenSpan]:
         """Return where the tokens stand in the text, in characters, special tokens left out."""
@@ -90,15 +183,27 @@ def pieces(text: str, size: int = PIECE_CHARS) -> Iterator[tuple[int, int]]:
     """Cut a text into spans of at most `size` characters, before white space where there is any.
 
     The spans join back to the text. Cutting before white space leaves every word whole, and its leading
-    space with it, so that the tokens are those of the uncut text; a word longer than `size` is cut hard.
+    space with it, so that the tokens are those of the uncut text. The best place is a single space between
+    two words: some tokenizers take several spaces or line ends for one token. A word longer than `size` is
+    cut hard.
     """
     start = 0
     while len(text) - start > size:
-        cut = start + size
-        while cut > start and not text[cut].isspace():
-            cut -= 1
-        if cut == start:
-            cut = start + size
+        last = start + size
+        places = next((cut for cut in range(last, start, -1) if _between_words(text, cut)), None) or next(
+            (cut for cut in range(last, start, -1) if text[cut].isspace()), None
+        )
+        cut = places or last
         yield start, cut
         start = cut
     yield start, len(text)
+
+
+def _between_words(text: str, place: int) -> bool:
+    """Whether a single space stands there."""
+    return (
+        text[place] == " "
+        and not text[place - 1].isspace()
+        and place + 1 < len(text)
+        and not text[place + 1].isspace()
+    )
