@@ -73,10 +73,11 @@ class Vectorizer:
         """Check the settings against the model's manifest.
 
         Raises:
-            UsageError: `dim` is out of range.
+            UsageError: `dim` is out of range, or the pooling does not fit what follows it.
             ModelError: The variant or device cannot be had.
         """
         from embedcli.encode.catalog import check_device, choose_variant
+        from embedcli.encode.pooling import pooled_dim
 
         self.model, self.settings, self._counts, self._cache = model, settings, counts, cache
         self._encoder_settings, self._on_notice = encoder_settings, on_notice
@@ -86,17 +87,20 @@ class Vectorizer:
         self.fingerprint = manifest.fingerprint(self.variant)
         self.pooling: Pooling = encoder_settings.pooling or manifest.pooling
         self.prompt = manifest.prompts.get(settings.role, "") if settings.prompt is None else settings.prompt
-        self.dim = settings.dim or manifest.dim
-        if not 1 <= self.dim <= manifest.dim:
-            raise UsageError(f"--dim {settings.dim}: model {manifest.name} gives 1 to {manifest.dim} numbers")
-        if self.dim not in (manifest.dim, *manifest.dims):
+        self.full_dim = pooled_dim(manifest, self.pooling)
+        self.dim = settings.dim or self.full_dim
+        if not 1 <= self.dim <= self.full_dim:
+            raise UsageError(
+                f"--dim {settings.dim}: model {manifest.name} gives 1 to {self.full_dim} numbers"
+            )
+        if self.dim not in (self.full_dim, *manifest.dims):
             on_notice(
                 f"model {manifest.name} was not trained to be cut to {self.dim} numbers: expect worse results"
             )
         self.normalize = manifest.normalize if settings.normalize is None else settings.normalize
         self._shared = shared or _Shared()
         self._remembered: OrderedDict[bytes, EncodedText] = OrderedDict()
-        self._remember_at_most = max(1, REMEMBERED_BYTES // (4 * manifest.dim))
+        self._remember_at_most = max(1, REMEMBERED_BYTES // (4 * self.full_dim))
         if manifest.variants[self.variant].device != "cpu" and encoder_settings.device == "auto":
             # `auto` may fall back to another variant, whose vectors have other keys in the cache.
             _ = self.encoder
@@ -150,6 +154,8 @@ class Vectorizer:
         """
         import numpy as np
 
+        if self.model.manifest.kind == "static":
+            return self._look_up(texts)
         keys = [self._key(text) for text in texts]
         known = self._known(dict.fromkeys(keys))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
@@ -158,9 +164,7 @@ class Vectorizer:
         self._counts.encoded += len(missing)
         self._counts.cached += len(texts) - len(missing)
         self._count_long(texts, [known[key].tokens for key in keys])
-        raw = (
-            np.stack([known[key].vector for key in keys]) if keys else np.zeros((0, self.model.manifest.dim))
-        )
+        raw = np.stack([known[key].vector for key in keys]) if keys else np.zeros((0, self.full_dim))
         return self._finish(raw.astype(np.float32, copy=False))
 
     def record_vectors(self, records: Sequence[Record]) -> Vectors:
@@ -197,9 +201,9 @@ class Vectorizer:
                 f"{where}: its vector is from {record.vector_model}, this run uses {self.vector_model}",
                 hint="use the same model for both, or leave the vectors out: jq -c 'del(.vector)'",
             )
-        if len(vector) not in (manifest.dim, self.dim):
+        if len(vector) not in (self.full_dim, self.dim):
             raise VectorError(
-                f"{where}: its vector has {len(vector)} numbers, model {manifest.name} gives {manifest.dim}",
+                f"{where}: its vector has {len(vector)} numbers, model {manifest.name} gives {self.full_dim}",
                 hint="--dim for vectors that were cut; --model for vectors of another model",
             )
         row: Vector = self._finish(vector[None, :])[0]
@@ -212,6 +216,11 @@ class Vectorizer:
         return hashlib.blake2b(
             b"\0".join(part.encode("utf-8", "surrogatepass") for part in parts), digest_size=16
         ).digest()
+
+    @property
+    def _on_long(self) -> OnLong:
+        """What the encoder is to do: an error is ours to raise."""
+        return "truncate" if self.settings.on_long == "error" else self.settings.on_long
 
     def _known(self, keys: dict[bytes, None]) -> dict[bytes, EncodedText]:
         known = {}
@@ -227,8 +236,7 @@ class Vectorizer:
 
     def _encode(self, missing: dict[bytes, str]) -> dict[bytes, EncodedText]:
         encoder = self.encoder
-        on_long: OnLong = "truncate" if self.settings.on_long == "error" else self.settings.on_long
-        encoded = encoder.encode([self.prompt + text for text in missing.values()], on_long=on_long)
+        encoded = encoder.encode(list(missing.values()), on_long=self._on_long, prompt=self.prompt)
         fresh = {
             key: EncodedText(tokens, vector)
             for key, tokens, vector in zip(missing, encoded.token_counts, encoded.vectors, strict=True)
@@ -237,6 +245,13 @@ class Vectorizer:
         if self._cache is not None:
             self._cache.put(fresh)
         return fresh
+
+    def _look_up(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of a static encoder: to remember them would cost more than to make them."""
+        encoded = self.encoder.encode(texts, on_long=self._on_long, prompt=self.prompt)
+        self._counts.encoded += len(texts)
+        self._count_long(texts, encoded.token_counts)
+        return self._finish(encoded.vectors)
 
     def _remember(self, entries: dict[bytes, EncodedText]) -> None:
         self._remembered.update(entries)

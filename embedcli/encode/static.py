@@ -1,0 +1,135 @@
+"""The static encoder: a table with a vector for each token; a text's vector is their mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from embedcli.encode.encoder import Encoded
+from embedcli.encode.manifest import verify_files
+from embedcli.encode.static_table import read_table
+from embedcli.encode.tokenizer import Tokenizer
+from embedcli.encode.words import WordTokenizer
+from embedcli.errors import DamagedModelError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import ThreadPoolExecutor
+    from pathlib import Path
+
+    from embedcli.datatypes import OnLong, TokenSpan, Vectors
+    from embedcli.encode.manifest import Manifest
+
+BLOCK_TEXTS = 256
+"""Texts worked on at a time by one worker."""
+
+SCALED_AFTER_TEXTS = 16_384
+"""Texts after which scaling the whole table, and loading what multiplies with it, has paid for itself."""
+
+
+class StaticEncoder:
+    """Looks tokens up and averages their rows.
+
+    There are no special tokens and no position: word order does not count. A text without a known token has
+    a zero vector. Rows are added in the text's own order, so that no other text changes a sum in its last
+    bit.
+    """
+
+    device = "cpu"
+
+    def __init__(self, folder: Path, manifest: Manifest, *, variant: str, jobs: int) -> None:
+        """Load tokenizer and table.
+
+        Raises:
+            DamagedModelError: A file is missing or is not what the manifest says.
+        """
+        self.manifest, self.variant, self.jobs = manifest, variant, jobs
+        verify_files(folder, manifest, (manifest.tokenizer,))
+        self._tokenizer = Tokenizer(folder / manifest.tokenizer)
+        self._words = WordTokenizer(self._tokenizer)
+        file = manifest.variants[variant].file
+        self._table = read_table(folder / file, manifest.files[file].sha256)
+        if self._table.dim != manifest.dim:
+            raise DamagedModelError(
+                f"{folder / file}: rows of {self._table.dim} numbers, the manifest says {manifest.dim}"
+            )
+        if len(self._table.rows) < self._tokenizer.vocabulary_size:
+            raise DamagedModelError(
+                f"{folder / file}: {len(self._table.rows)} rows for "
+                f"{self._tokenizer.vocabulary_size} tokens of {manifest.tokenizer}"
+            )
+        self._texts = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._stopped = False
+
+    @property
+    def content_tokens(self) -> int:
+        """Tokens of text that count as one window; there are no special tokens."""
+        return self.manifest.max_tokens
+
+    def token_spans(self, text: str) -> list[TokenSpan]:
+        """Return where the tokens stand in the text."""
+        return self._tokenizer.token_spans(text)
+
+    def encode(self, texts: Sequence[str], *, on_long: OnLong = "pool", prompt: str = "") -> Encoded:
+        """Return one vector for each text; see `Encoder.encode`.
+
+        Every token of a long text has its share: the mean over windows, weighted by their tokens, is the
+        mean over the text.
+
+        Raises:
+            ModelError: The table gave numbers that are not finite, or the encoder was closed.
+        """
+        self._texts += len(texts)
+        if self._texts > SCALED_AFTER_TEXTS:
+            # The products are the same, number for number.
+            self._table = self._table.scaled()
+        vectors = np.empty((len(texts), self.manifest.dim), dtype=np.float32)
+        token_counts = [0] * len(texts)
+
+        def work(start: int) -> None:
+            if self._stopped:
+                raise ModelError("the encoder was closed")
+            stop = min(start + BLOCK_TEXTS, len(texts))
+            vectors[start:stop], token_counts[start:stop] = self._encode_block(
+                [prompt + text for text in texts[start:stop]] if prompt else texts[start:stop], on_long
+            )
+
+        starts = range(0, len(texts), BLOCK_TEXTS)
+        if min(self.jobs, len(starts)) <= 1:
+            for start in starts:
+                work(start)
+        else:
+            if self._pool is None:
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._pool = ThreadPoolExecutor(self.jobs, thread_name_prefix="encode")
+            for _ in self._pool.map(work, starts):
+                pass
+        if not np.isfinite(vectors).all():
+            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+            raise ModelError(
+                f"model {self.manifest.name} gave numbers that are not finite for {texts[row][:80]!r}"
+            )
+        return Encoded(vectors, token_counts)
+
+    def close(self) -> None:
+        """Stop the workers; a call that is under way ends early with a ModelError."""
+        self._stopped = True
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def _encode_block(self, texts: Sequence[str], on_long: OnLong) -> tuple[Vectors, list[int]]:
+        """Return the vectors of some texts and how many tokens each has."""
+        limit = self.manifest.max_tokens
+        ids_of = self._words.token_ids(texts, limit if on_long == "truncate" else None)
+        kept = [ids[:limit] for ids in ids_of] if on_long == "truncate" else ids_of
+        try:
+            means = self._table.means(kept)
+        except IndexError:
+            raise ModelError(
+                f"model {self.manifest.name}: its tokenizer knows tokens that the table has no row for"
+            ) from None
+        return means, list(map(len, ids_of))
