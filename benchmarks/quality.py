@@ -1,10 +1,13 @@
-"""How good the shipped encoder is, through the program itself.
+"""How good an encoder is, through the program itself.
 
     python benchmarks/quality.py --sts stsb-test.csv --retrieval scifact/
+    python benchmarks/quality.py --sts stsb-test.csv --retrieval scifact/ --model static
+    python benchmarks/quality.py --retrieval scifact/ --cascade static,default
 
 `--sts` is CSV without a header: two sentences and a score. `--retrieval` is a folder with `corpus.jsonl`
 (`_id`, `title`, `text`), `queries.jsonl` and `qrels.tsv` (query, document, relevance). Prints Spearman's
-rank correlation and nDCG@10, both x 100. Needs scipy, which scikit-learn brings along.
+rank correlation and nDCG@10, both x 100; for a cascade, nDCG@10 and the share of queries that the second
+encoder was asked, by margin, beside a random choice of as many. Needs scipy, which scikit-learn brings along.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import argparse
 import csv
 import json
 import math
+import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,13 +30,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sts", type=Path)
     parser.add_argument("--retrieval", type=Path)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--cascade", metavar="CHEAP,COSTLY")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
+        if arguments.cascade:
+            cascade(arguments.retrieval, Path(work), arguments.cascade)
+            return
         if arguments.sts:
-            print(f"STS, Spearman x 100: {100 * spearman(arguments.sts, Path(work)):.2f}")
+            print(f"STS, Spearman x 100: {100 * spearman(arguments.sts, Path(work), arguments.model):.2f}")
         if arguments.retrieval:
             for on_long in ("truncate", "pool"):
-                value = ndcg(arguments.retrieval, Path(work) / f"{on_long}.emb", on_long)
+                index = Path(work) / f"{on_long}.emb"
+                build(arguments.retrieval, index, arguments.model, on_long)
+                ranked = ndcg_by_query(arguments.retrieval, Path(work), "-i", index)
+                value = statistics.fmean(ranked.values())
                 print(
                     f"retrieval, one vector a document (--on-long {on_long}), nDCG@{TOP_K} x 100: {100 * value:.2f}"
                 )
@@ -43,7 +56,7 @@ def run(*arguments: object) -> bytes:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
-def spearman(path: Path, work: Path) -> float:
+def spearman(path: Path, work: Path, model: str) -> float:
     """Return the rank correlation of cosines and human scores."""
     import numpy as np
     from scipy.stats import spearmanr
@@ -51,36 +64,91 @@ def spearman(path: Path, work: Path) -> float:
     sides = []
     for column in (1, 2):
         out = work / f"{column}.npy"
-        run("embed", path, "--no-header", "--column", column, "-o", out, "-q")
+        run("embed", path, "--no-header", "--column", column, "-o", out, "-q", "-m", model)
         sides.append(np.load(out))
     scores = [float(row[2]) for row in csv.reader(path.open(encoding="utf-8", newline=""))]
     return float(spearmanr((sides[0] * sides[1]).sum(axis=1), scores).statistic)
 
 
-def ndcg(folder: Path, index: Path, on_long: str) -> float:
-    """Return the mean nDCG@10 over all queries that have a relevant document.
+def build(folder: Path, index: Path, model: str, on_long: str) -> None:
+    """Index a corpus, one vector a document."""
+    run(
+        *("index", "build", "-i", index, folder / "corpus.jsonl", "--field", "title", "--field", "text"),
+        *("--chunking", "none", "--on-long", on_long, "-q", "-m", model),
+    )
+
+
+def relevance(folder: Path) -> dict[str, dict[str, int]]:
+    """Return the relevant documents of each query, with their grade."""
+    relevant: dict[str, dict[str, int]] = {}
+    with (folder / "qrels.tsv").open(encoding="utf-8", newline="") as stream:
+        for query, document, grade in csv.reader(stream, delimiter="\t"):
+            if grade.isdecimal() and int(grade) > 0:
+                relevant.setdefault(query, {})[document] = int(grade)
+    return relevant
+
+
+def hits_by_query(folder: Path, work: Path, *options: object) -> dict[str, list[dict[str, object]]]:
+    """Ask all queries that have a relevant document in one process."""
+    relevant = relevance(folder)
+    queries = [json.loads(line) for line in (folder / "queries.jsonl").open(encoding="utf-8")]
+    asked = work / "asked.jsonl"
+    asked.write_text(
+        "".join(
+            json.dumps({"id": query["_id"], "text": query["text"]}) + "\n"
+            for query in queries
+            if query["_id"] in relevant
+        )
+    )
+    found: dict[str, list[dict[str, object]]] = {
+        query["_id"]: [] for query in queries if query["_id"] in relevant
+    }
+    for line in run("search", "--queries", asked, *options, "-n", TOP_K, "--json").splitlines():
+        hit = json.loads(line)
+        found[hit["query"]].append(hit)
+    return found
+
+
+def ndcg_by_query(folder: Path, work: Path, *options: object) -> dict[str, float]:
+    """Return nDCG@10 of each query that has a relevant document.
 
     Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002, with the
     relevance itself as gain, as the BEIR benchmark has it.
     """
-    run(
-        *("index", "build", "-i", index, folder / "corpus.jsonl", "--field", "title", "--field", "text"),
-        *("--chunking", "none", "--on-long", on_long, "-q"),
-    )
-    relevant: dict[str, dict[str, int]] = {}
-    with (folder / "qrels.tsv").open(encoding="utf-8", newline="") as stream:
-        for query, document, relevance in csv.reader(stream, delimiter="\t"):
-            if relevance.isdecimal() and int(relevance) > 0:
-                relevant.setdefault(query, {})[document] = int(relevance)
-    total = 0.0
-    queries = [json.loads(line) for line in (folder / "queries.jsonl").open(encoding="utf-8")]
-    wanted = [query for query in queries if query["_id"] in relevant]
-    for query in wanted:
-        hits = run("search", query["text"], "-i", index, "-n", TOP_K, "--json")
-        gains = [relevant[query["_id"]].get(json.loads(line)["id"], 0) for line in hits.splitlines()]
-        best = sorted(relevant[query["_id"]].values(), reverse=True)[:TOP_K]
-        total += discounted(gains) / discounted(best)
-    return total / len(wanted)
+    relevant = relevance(folder)
+    return {
+        query: discounted([relevant[query].get(str(hit["id"]), 0) for hit in hits])
+        / discounted(sorted(relevant[query].values(), reverse=True)[:TOP_K])
+        for query, hits in hits_by_query(folder, work, *options).items()
+    }
+
+
+def cascade(folder: Path, work: Path, models: str) -> None:
+    """Print what deferring unsure queries gains, and what deferring as many random ones does."""
+    cheap, costly = models.split(",")
+    build(folder, work / "cheap.emb", cheap, "pool")
+    build(folder, work / "costly.emb", costly, "pool")
+    alone = {name: ndcg_by_query(folder, work, "-i", work / f"{name}.emb") for name in ("cheap", "costly")}
+    for name, values in alone.items():
+        print(f"{name} alone: {100 * statistics.fmean(values.values()):.2f}")
+    options = ("-i", work / "cheap.emb", "--cascade", models, "--cache", work / "cache")
+    deferred = ndcg_by_query(folder, work, *options, "--cascade-margin", 3)
+    print("margin  deferred  nDCG@10  random choice")
+    for margin in (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 3):
+        hits = hits_by_query(folder, work, *options, "--cascade-margin", margin)
+        own = str(hits_by_query(folder, work, *options, "--cascade-margin", 0)[next(iter(hits))][0]["model"])
+        asked = {query for query, found in hits.items() if found and found[0]["model"] != own}
+        value = statistics.fmean(
+            (deferred if query in asked else alone["cheap"])[query] for query in alone["cheap"]
+        )
+        rng = random.Random(1)
+        chance = statistics.fmean(
+            statistics.fmean(
+                (deferred if query in some else alone["cheap"])[query] for query in alone["cheap"]
+            )
+            for some in (set(rng.sample(sorted(hits), len(asked))) for _ in range(200))
+        )
+        print(f"{margin:6}  {len(asked) / len(hits):8.0%}  {100 * value:7.2f}  {100 * chance:13.2f}")
 
 
 def discounted(gains: list[int]) -> float:

@@ -60,6 +60,9 @@ def search(
     pre_glob: options.PreGlob = None,
     text: options.Text = False,
     model: options.Model = None,
+    cascade: own.CascadeOption = None,
+    cascade_margin: own.CascadeMargin = None,
+    cascade_depth: own.CascadeDepth = None,
     variant: options.Variant = None,
     device: options.Device = "auto",
     jobs: options.Jobs = None,
@@ -79,6 +82,7 @@ def search(
     git log --format=%s | embedcli search 'fix for a race' - -n 5
     embedcli search 'late refund' -i tickets.emb --where 'status = "open"' --json
     embedcli search --queries questions.txt -i docs.emb --json
+    embedcli search --cascade static,default 'disk full' /var/log/
     if embedcli search -q --min-score 0.5 'disk full' app.log; then …; fi
 
     Reads the paths if there are any; else the index (-i, or the nearest .embedcli/index.emb); else standard
@@ -86,6 +90,7 @@ def search(
     """  # noqa: D301  (\b keeps the lines apart)
     from embedcli.cli.resolve import encoder_settings, open_cache, open_model, read_options, stdin_bytes
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
+    from embedcli.cli.search_cascade import read_cascade, second_look
     from embedcli.cli.search_output import Show
     from embedcli.datatypes import STDIN_NAME
     from embedcli.errors import UsageError
@@ -110,6 +115,9 @@ def search(
     )
     if queries is not None and show.needs_lines:
         raise UsageError("-A, -B and -C show the lines around the hits of one query, not of --queries")
+    two = read_cascade(cascade, cascade_margin, cascade_depth, model=model, min_score=min_score)
+    if two is not None:
+        model = two.cheap
     asked = _queries(query, queries, named, run)
     narrowing = _Narrowing(_condition(where), path_globs, since)
     if exact and plan not in ("auto", "exact"):
@@ -149,7 +157,7 @@ def search(
         ),
         stdin=stdin_bytes(),
     )
-    wanted = SearchSettings(top_k, min_score)
+    wanted = SearchSettings(top_k if two is None else max(top_k, two.settings.depth), min_score)
     reads_files = any(path != STDIN_NAME for path in named)
     with open_cache(cache, no_cache=no_cache, by_default=reads_files) as store:
         vectorizer = Vectorizer(
@@ -170,6 +178,9 @@ def search(
                 )
         finally:
             vectorizer.close()
+        if two is not None:
+            origin = vectorizer.vector_model
+            found = second_look(two, asked, found, origin, top_k, run, device=device, jobs=jobs, store=store)
     run.counts.written = sum(map(len, found))
     if not quiet:
         show.write([record.id if query is None else query for record in asked], found, inputs)

@@ -68,6 +68,29 @@ MinScore: TypeAlias = Annotated[
         "--min-score", metavar="COSINE", min=-1, max=1, help="Only hits at least this close, -1 to 1."
     ),
 ]
+CascadeOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--cascade",
+        metavar="CHEAP,COSTLY",
+        help="Search with the first model; where its two best hits are close, the second ranks them anew.",
+    ),
+]
+CascadeMargin: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--cascade-margin",
+        metavar="COSINE",
+        min=0,
+        help="How close counts as close: 0 never asks the second model, 3 always. Default: 0.1.",
+    ),
+]
+CascadeDepth: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--cascade-depth", metavar="N", min=2, help="Hits that the second model ranks. Default: 100."
+    ),
+]
 After: TypeAlias = Annotated[
     int | None,
     typer.Option("-A", "--after-context", metavar="N", min=0, help="Show N lines after a hit."),

@@ -55,6 +55,7 @@ def write_hits_json(hits: Sequence[Hit], query: str, output: Output) -> None:
             "line": hit.line,
             "end_line": hit.end_line,
             "text": hit.text,
+            **({} if hit.model is None else {"model": hit.model}),
         }
         own = {key: value for key, value in hit.fields.items() if key not in named}
         output.write(dump({**named, **own}) + b"\n")
