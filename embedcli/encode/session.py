@@ -33,9 +33,9 @@ def has_cuda() -> bool:
 def open_session(path: Path, sha256: str, *, device: str, threads: int, cache_folder: Path | None) -> Any:
     """Return an `onnxruntime.InferenceSession` for a model file.
 
-    The file is read once, compared with its hash, and handed over as bytes, so that what was checked is what
-    runs and no external data file can be pulled in. On the CPU, the optimized graph is kept in
-    `cache_folder` for the next time.
+    The file is read once, compared with its hash, checked for what it may hold, and handed over as bytes, so
+    that what was checked is what runs and no external data file can be pulled in. On the CPU, the optimized
+    graph is kept in `cache_folder` for the next time.
 
     Args:
         path: The ONNX file.
@@ -46,6 +46,7 @@ def open_session(path: Path, sha256: str, *, device: str, threads: int, cache_fo
 
     Raises:
         DamagedModelError: The file cannot be read, is not what the hash says, or is refused by ONNX Runtime.
+        ModelError: The graph asks for what is not allowed, such as operators that are somebody's code.
         DeviceError: CUDA was asked for and cannot be had.
     """
     import onnxruntime
@@ -116,7 +117,10 @@ def _open_cuda(model: bytes, options: Any, number: int) -> Any:
 
 
 def _read_checked(path: Path, sha256: str) -> bytes:
-    """Return the file's bytes, which hash to `sha256`."""
+    """Return the file's bytes, which hash to `sha256` and hold nothing that is not allowed."""
+    # Not needed for a cached graph, which was made of a checked file.
+    from embedcli.encode.trust import check_graph
+
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -127,6 +131,7 @@ def _read_checked(path: Path, sha256: str) -> bytes:
             f"{path}: sha256 is {found}, the manifest says {sha256}",
             hint="the file is damaged or was changed; get the model again",
         )
+    check_graph(content, str(path))
     return content
 
 
