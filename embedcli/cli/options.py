@@ -105,7 +105,11 @@ Prompt: TypeAlias = Annotated[
 ]
 Pooling: TypeAlias = Annotated[
     str | None,
-    typer.Option("--pooling", metavar="NAME", help="mean, cls, last_token or max, against the model's own."),
+    typer.Option(
+        "--pooling",
+        metavar="NAME",
+        help="mean, cls, last_token, max, mean_sqrt_len, weighted_mean, or a+b; not the model's own.",
+    ),
 ]
 Dim: TypeAlias = Annotated[
     int | None, typer.Option("--dim", metavar="N", min=1, help="Keep only the first numbers of each vector.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from embedcli.cli.config import user_folder
 from embedcli.cli.run import stdin_is_terminal
-from embedcli.datatypes import STDIN_NAME, Format, OnLong, Pooling
+from embedcli.datatypes import STDIN_NAME, Format, OnLong
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -175,13 +175,14 @@ def encoder_settings(
         UsageError: The pooling or the device is not known.
     """
     from embedcli.encode.catalog import EncoderSettings, check_device
+    from embedcli.encode.pooling import pooling_modes
 
     check_device(device)
     return EncoderSettings(
         device=device,
         jobs=jobs,
         variant=variant,
-        pooling=None if pooling is None else choice("--pooling", pooling, Pooling),
+        pooling=None if pooling is None else "+".join(pooling_modes(pooling)),
         cache_folder=graphs_folder(),
     )
 

@@ -17,14 +17,23 @@ if TYPE_CHECKING:
     from embedcli.encode.encoder import Encoder
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+STATIC_MODEL = "static-minilm"
+ALIASES = {"default": DEFAULT_MODEL, "static": STATIC_MODEL}
+"""Short names of shipped models, where no folder has that name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model folder and what its manifest says."""
+    """A model folder and what its manifest says.
+
+    Attributes:
+        folder: For models that were joined by `+`, which have none, their names as they were given.
+        folders: Where the parts of a joined model are looked for.
+    """
 
     folder: Path
     manifest: Manifest
+    folders: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +73,33 @@ def iter_models(folders: Sequence[Path] = ()) -> Iterator[Model]:
         for path in sorted(folder.glob(f"*/{MANIFEST_NAME}")):
             if path.parent.name not in seen:
                 seen.add(path.parent.name)
-                yield Model(path.parent, read_manifest(path.parent))
+                yield Model(path.parent, read_manifest(path.parent), tuple(folders))
 
 
 def find_model(name: str | None = None, folders: Sequence[Path] = ()) -> Model:
     """Return a model by its name, or by the path of its folder.
+
+    Names and paths with `+` between them mean all of these models as one; a folder of the whole name goes
+    before.
 
     Args:
         name: A folder's name, a path with a separator in it, or None for the default model.
         folders: Where to look before the shipped models.
 
     Raises:
+        UsageError: A name is empty beside a `+`, or one of the models cannot be joined.
         UnknownModelError: There is none; the message lists what there is.
         DamagedModelError: Its manifest cannot be read.
     """
     name = name or DEFAULT_MODEL
-    if "/" in name or "\\" in name:
-        folder = Path(name)
-        return Model(folder, read_manifest(folder))
-    for parent in (*folders, shipped_folder()):
-        if (parent / name / MANIFEST_NAME).is_file():
-            return Model(parent / name, read_manifest(parent / name))
+    is_path = "/" in name or "\\" in name
+    for folder in [Path(name)] if is_path else [parent / name for parent in (*folders, shipped_folder())]:
+        if (is_path and "+" not in name) or _holds_model(folder):
+            return Model(folder, read_manifest(folder), tuple(folders))
+    if name in ALIASES:
+        return find_model(ALIASES[name], folders)
+    if "+" in name:
+        return _join(name, folders)
     known = {
         path.parent.name
         for parent in (*folders, shipped_folder())
@@ -93,13 +108,40 @@ def find_model(name: str | None = None, folders: Sequence[Path] = ()) -> Model:
     raise UnknownModelError(name, tuple(sorted(known)))
 
 
+def _holds_model(folder: Path) -> bool:
+    try:
+        return (folder / MANIFEST_NAME).is_file()
+    except OSError:
+        # Many names in one are longer than a file's name may be.
+        return False
+
+
+def _join(name: str, folders: Sequence[Path]) -> Model:
+    """Return the models of a name with `+` in it as one."""
+    from embedcli.encode.joined_manifest import join_models
+
+    names = name.split("+")
+    if not all(names):
+        raise UsageError(
+            f"model {name!r}: nothing stands beside a +", hint="name+name, or a path in either place"
+        )
+    parts = [find_model(part, folders) for part in names]
+    return Model(Path(name), join_models(names, [part.manifest for part in parts]), tuple(folders))
+
+
 def choose_variant(manifest: Manifest, settings: EncoderSettings) -> str:
     """Return the variant that a run will use, without loading anything but the settings.
 
     Raises:
         DeviceError: CUDA is demanded and the model has no variant for it.
         ModelError: The model has no variant of the name that was asked for.
+        UsageError: A pooling was asked for, and the model is joined of several that have their own.
     """
+    if manifest.kind == "joined" and settings.pooling not in (None, manifest.pooling):
+        raise UsageError(
+            f"--pooling {settings.pooling}: {manifest.name} is several models, each with its own pooling",
+            hint="leave --pooling out",
+        )
     if settings.variant is not None:
         if settings.variant not in manifest.variants:
             raise ModelError(
@@ -147,10 +189,31 @@ def open_encoder(
         UsageError: The device's name is not one.
         DeviceError: The device that was demanded cannot be had.
         DamagedModelError: A file is missing or is not what the manifest says.
+        ModelError: The model is of a kind that gives no vectors of texts, or a part of it is another one now.
     """
+    check_device(settings.device)
+    if model.manifest.kind == "static":
+        from embedcli.encode.static import StaticEncoder
+
+        if settings.device.startswith("cuda"):
+            raise DeviceError(
+                f"device {settings.device}: {model.manifest.name} is a table and runs on the CPU",
+                hint="leave --device out",
+            )
+        return StaticEncoder(
+            model.folder,
+            model.manifest,
+            variant=choose_variant(model.manifest, settings),
+            jobs=settings.jobs if settings.jobs is not None else usable_cpus(),
+        )
+    if model.manifest.kind == "joined":
+        from embedcli.encode.joined import open_joined
+
+        return open_joined(model, settings, on_notice)
+    if model.manifest.kind != "onnx":
+        raise ModelError(f"{model.manifest.name} is a {model.manifest.kind} model: it gives no text vectors")
     from embedcli.encode.onnx import OnnxEncoder
 
-    check_device(settings.device)
     variant = choose_variant(model.manifest, settings)
     jobs = settings.jobs if settings.jobs is not None else usable_cpus()
 

@@ -8,17 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from embedcli.datatypes import Pooling
+from embedcli.datatypes import PoolingMode
 from embedcli.errors import DamagedModelError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from embedcli.datatypes import Pooling
+
 MANIFEST_NAME = "model.toml"
 MANIFEST_FORMAT = 1
 
-Kind = Literal["onnx"]
+Kind = Literal["onnx", "static", "sparse", "cross-encoder", "joined"]
+Similarity = Literal["cosine", "dot"]
+Activation = Literal["identity", "tanh", "gelu", "relu", "sigmoid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,45 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Dense:
+    """A matrix product that follows pooling: `activation(weight @ vector + bias)`.
+
+    Attributes:
+        file: A safetensors file in the model's folder with `linear.weight`, shape (out, in), float32, and
+            `linear.bias`, shape (out,), if there is one.
+        activation: What the result goes through.
+    """
+
+    file: str
+    activation: Activation
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A model that a joined one is made of.
+
+    Attributes:
+        model: Its name; in a manifest that was not read from a file also the path of its folder.
+        weight: Its share, over 0; the shares of all parts add up to 1.
+        variants: Which of its own variants runs, by the joined model's variant.
+        fingerprints: `Manifest.fingerprint` of that variant, likewise by the joined model's variant.
+        file: A safetensors file in the joined model's folder with `rotation`, shape (dim, the part's dim),
+            float32, that takes its vectors into the space of the first part; empty for none.
+    """
+
+    model: str
+    weight: float
+    variants: Mapping[str, str]
+    fingerprints: Mapping[str, str]
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One form of the encoder's weights.
 
     Attributes:
-        file: The ONNX file, a plain name in the model's folder.
+        file: The ONNX file, or the table of a static encoder; a plain name in the model's folder.
         device: The device it is made for: `cpu` or `cuda`.
         one_text_per_call: Whether a text's vector would depend, be it in the last bit, on what shares its
             call.
@@ -72,10 +110,22 @@ class Manifest:
     Attributes:
         dim: Numbers in a vector.
         dims: Shorter sizes that the model was trained to be cut to; empty if it was not.
+        kind: `onnx` for a graph that gives token vectors, `static` for a table with a vector a token,
+            `sparse` for a graph that gives a weight for each word of the vocabulary, `cross-encoder` for one
+            that scores pairs of texts, `joined` for several models that make one vector together.
         max_tokens: Tokens that one call takes, special tokens counted in.
-        prompts: What is put before a text, by role or task.
+        pooling: How token vectors become one.
+        dense: Matrix products that follow pooling, in order.
+        normalize: Whether vectors are brought to unit length.
+        similarity: What the model was trained to compare vectors by.
+        lower_case: Whether texts are put into lower case before the tokenizer, beside what it does itself.
+        pool_prompt: Whether the prompt's tokens take part in pooling.
+        prompts: What is put before a text, by role or task. Those of a joined model's parts, where they
+            differ, stand in one string, in order, with the character U+001F between them.
         variants: By name, such as `int8`.
         files: By name, every file that an encoder reads.
+        parts: What a joined model is made of: it has no tokenizer and its variants have no files. Empty for
+            others.
     """
 
     name: str
@@ -98,15 +148,27 @@ class Manifest:
     variants: Mapping[str, Variant]
     files: Mapping[str, FileEntry]
     probes: tuple[Probe, ...] = ()
+    dense: tuple[Dense, ...] = ()
+    similarity: Similarity = "cosine"
+    lower_case: bool = False
+    pool_prompt: bool = True
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def is_averaged(self) -> bool:
+        """Whether the parts' vectors are brought into one space and averaged, not put end to end."""
+        return any(part.file for part in self.parts)
 
     def fingerprint(self, variant: str) -> str:
         """Return what a vector of this model depends on, as 32 hexadecimal digits.
 
         Two encoders with the same fingerprint give the same vector for the same text: it covers the weights,
-        the tokenizer, the pooling and the token limit. Prompts and normalizing are applied outside and
-        belong to the settings of a run.
+        the tokenizer, the pooling, what follows it and the token limit. Prompts and normalizing are applied
+        outside and belong to the settings of a run.
         """
         entry = self.variants[variant]
+        if self.kind == "joined":
+            return self._joined_fingerprint(variant)
         parts = (
             self.kind,
             self.files[entry.file].sha256,
@@ -114,8 +176,19 @@ class Manifest:
             self.pooling,
             str(self.max_tokens),
             str(self.dim),
+            *(f"{self.files[layer.file].sha256} {layer.activation}" for layer in self.dense),
+            # Said only where it is not as usual, so that older indexes keep their encoder.
+            *(["lower_case"] if self.lower_case else []),
+            *([] if self.pool_prompt else ["no_prompt"]),
         )
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+    def _joined_fingerprint(self, variant: str) -> str:
+        words = [self.kind, str(self.dim)]
+        for part in self.parts:
+            rotation = self.files[part.file].sha256 if part.file else ""
+            words.append(f"{part.fingerprints[variant]} {part.weight!r} {rotation}")
+        return hashlib.blake2b("\0".join(words).encode(), digest_size=16).hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -172,18 +245,36 @@ def _from_table(table: dict[str, Any]) -> Manifest:
         variants={name: Variant(**entry) for name, entry in table["variants"].items()},
         files={name: FileEntry(**entry) for name, entry in table["files"].items()},
         probes=tuple(Probe(**probe) for probe in table.get("probes", ())),
+        dense=tuple(Dense(**layer) for layer in table.get("dense", ())),
+        similarity=table.get("similarity", "cosine"),
+        lower_case=table.get("lower_case", False),
+        pool_prompt=table.get("pool_prompt", True),
+        parts=tuple(Part(**part) for part in table.get("parts", ())),
     )
 
 
 def _check(manifest: Manifest, path: Path) -> None:
     """Refuse what cannot be applied as it is written."""
-    if manifest.kind not in get_args(Kind):
-        raise ModelError(f"{path}: kind {manifest.kind!r} is not supported")
-    if manifest.pooling not in get_args(Pooling):
-        raise ModelError(f"{path}: pooling {manifest.pooling!r} is not supported")
+    activations = {layer.activation for layer in manifest.dense}
+    for word, found, known in (
+        ("kind", {manifest.kind}, get_args(Kind)),
+        ("pooling", set(manifest.pooling.split("+")), get_args(PoolingMode)),
+        ("similarity", {manifest.similarity}, get_args(Similarity)),
+        ("activation", activations, get_args(Activation)),
+    ):
+        if unknown := found - set(known):
+            raise ModelError(f"{path}: {word} {min(unknown)!r} is not supported")
     if manifest.default_variant not in manifest.variants:
         raise DamagedModelError(f"{path}: no variant named {manifest.default_variant!r}")
-    used = {manifest.tokenizer, *(variant.file for variant in manifest.variants.values())}
+    if manifest.kind == "joined" or manifest.parts:
+        _check_parts(manifest, path)
+        used = {part.file for part in manifest.parts if part.file}
+    else:
+        used = {
+            manifest.tokenizer,
+            *(variant.file for variant in manifest.variants.values()),
+            *(layer.file for layer in manifest.dense),
+        }
     for name in used | set(manifest.files):
         if name in {"", ".", ".."} or name != PurePosixPath(name).name or "\\" in name:
             raise DamagedModelError(f"{path}: {name!r} is not a plain file name")
@@ -193,6 +284,27 @@ def _check(manifest: Manifest, path: Path) -> None:
         raise DamagedModelError(f"{path}: dim and max_tokens must be positive")
 
 
+def _check_parts(manifest: Manifest, path: Path) -> None:
+    """Refuse parts that cannot make one vector together, or that are not plain names of models."""
+    parts = manifest.parts
+    if manifest.kind != "joined" or len(parts) < 2:
+        raise DamagedModelError(f"{path}: {len(parts)} parts in a model of kind {manifest.kind}")
+    for part in parts:
+        if not isinstance(part.model, str) or part.model in {"", ".", ".."} or set(part.model) & set("/\\+"):
+            raise DamagedModelError(f"{path}: part {part.model!r} is not a plain name of a model")
+        if not isinstance(part.weight, int | float) or not 0 < part.weight <= 1:
+            raise DamagedModelError(f"{path}: part {part.model} has the weight {part.weight!r}")
+        if not all(
+            isinstance(table, dict)
+            and set(manifest.variants) <= set(table)
+            and all(isinstance(value, str) for value in table.values())
+            for table in (part.variants, part.fingerprints)
+        ):
+            raise DamagedModelError(f"{path}: part {part.model} lacks a variant")
+    if manifest.is_averaged and not all(part.file for part in parts[1:]):
+        raise DamagedModelError(f"{path}: a part has no rotation into the space of the first")
+
+
 def format_manifest(manifest: Manifest) -> str:
     """Return the manifest as TOML text, such that reading it back gives an equal value."""
     lines = [f"format = {MANIFEST_FORMAT}"]
@@ -200,7 +312,8 @@ def format_manifest(manifest: Manifest) -> str:
         f"{key} = {_toml(getattr(manifest, key))}"
         for key in (
             *("name", "kind", "description", "source", "revision", "weights_sha256", "licence", "languages"),
-            *("not_for", "dim", "dims", "max_tokens", "pooling", "normalize", "tokenizer", "default_variant"),
+            *("not_for", "dim", "dims", "max_tokens", "pooling", "normalize", "similarity", "lower_case"),
+            *("pool_prompt", "tokenizer", "default_variant"),
         )
     ]
     lines += ["", "[prompts]", *(f"{_toml(role)} = {_toml(text)}" for role, text in manifest.prompts.items())]
@@ -209,6 +322,10 @@ def format_manifest(manifest: Manifest) -> str:
         lines += [f"{key} = {_toml(getattr(variant, key))}" for key in Variant.__slots__]
     for name, entry in manifest.files.items():
         lines += ["", f"[files.{_toml(name)}]", f"sha256 = {_toml(entry.sha256)}", f"bytes = {entry.bytes}"]
+    for layer in manifest.dense:
+        lines += ["", "[[dense]]", f"file = {_toml(layer.file)}", f"activation = {_toml(layer.activation)}"]
+    for part in manifest.parts:
+        lines += ["", "[[parts]]", *(f"{key} = {_toml(getattr(part, key))}" for key in Part.__slots__)]
     for probe in manifest.probes:
         lines += ["", "[[probes]]", f"text = {_toml(probe.text)}", f"vector = {_toml(probe.vector)}"]
     return "\n".join(lines) + "\n"

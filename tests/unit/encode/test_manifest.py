@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from embedcli.encode.catalog import find_model, iter_models, shipped_folder
 from embedcli.encode.manifest import (
+    Dense,
     FileEntry,
     Manifest,
+    Part,
     Probe,
     Variant,
     _from_table,
@@ -51,6 +53,10 @@ EXAMPLE = Manifest(
     },
     files={"m.onnx": FileEntry("1" * 64, 5), "tokenizer.json": FileEntry("2" * 64, 6)},
     probes=(Probe("a", "AAAA"),),
+    dense=(Dense("m.onnx", "tanh"),),
+    similarity="dot",
+    lower_case=True,
+    pool_prompt=False,
 )
 
 words = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -75,6 +81,75 @@ def test_a_file_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None
     files = {**EXAMPLE.files, name: FileEntry("1" * 64, 1)}
     with pytest.raises(DamagedModelError, match="not a plain file name"):
         read_manifest(write(tmp_path, replace(EXAMPLE, variants=variants, files=files)))
+
+
+def joined(*parts: Part, **changes: object) -> Manifest:
+    return replace(
+        EXAMPLE,
+        kind="joined",
+        parts=parts,
+        tokenizer="",
+        dense=(),
+        variants={"int8": replace(EXAMPLE.variants["int8"], file="")},
+        files={"r.safetensors": FileEntry("4" * 64, 7)},
+        **changes,
+    )
+
+
+FIRST = Part("a", 0.25, {"int8": "int8"}, {"int8": "f" * 32})
+SECOND = Part("b", 0.75, {"int8": "fp32"}, {"int8": "e" * 32}, "r.safetensors")
+
+
+def test_a_joined_model_reads_back_as_it_was(tmp_path: Path) -> None:
+    averaged = joined(FIRST, SECOND, prompts={"query": "q: \x1f"})
+    assert read_manifest(write(tmp_path, averaged)) == averaged
+    assert averaged.is_averaged
+    end_to_end = replace(averaged, parts=(FIRST, replace(SECOND, file="")))
+    assert read_manifest(write(tmp_path, end_to_end)) == end_to_end
+    assert not end_to_end.is_averaged
+
+
+def test_the_fingerprint_of_a_joined_model_covers_its_parts() -> None:
+    manifest = joined(FIRST, SECOND)
+    prints = {
+        other.fingerprint("int8")
+        for other in (
+            manifest,
+            joined(SECOND, FIRST),
+            joined(FIRST, replace(SECOND, fingerprints={"int8": "d" * 32})),
+            joined(FIRST, replace(SECOND, weight=0.5)),
+            joined(FIRST, replace(SECOND, file="")),
+            replace(manifest, dim=9),
+            replace(manifest, files={"r.safetensors": FileEntry("5" * 64, 7)}),
+        )
+    }
+    assert len(prints) == 7
+    assert joined(replace(FIRST, model="renamed"), SECOND).fingerprint("int8") in prints
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        (joined(FIRST), "1 parts in a model of kind joined"),
+        (joined(), "0 parts"),
+        (replace(EXAMPLE, parts=(FIRST, SECOND)), "2 parts in a model of kind onnx"),
+        (joined(FIRST, replace(SECOND, model="../b")), "'../b' is not a plain name"),
+        (joined(FIRST, replace(SECOND, model="b+c")), "'b.c' is not a plain name"),
+        (joined(FIRST, replace(SECOND, model="")), "'' is not a plain name"),
+        (joined(FIRST, replace(SECOND, weight=0.0)), "b has the weight 0.0"),
+        (joined(FIRST, replace(SECOND, weight=float("nan"))), "b has the weight nan"),
+        (joined(FIRST, replace(SECOND, weight="1")), "b has the weight '1'"),
+        (joined(FIRST, replace(SECOND, variants={"fp32": "fp32"})), "part b lacks a variant"),
+        (joined(FIRST, replace(SECOND, fingerprints={})), "part b lacks a variant"),
+        (joined(FIRST, replace(SECOND, variants=["int8"])), "part b lacks a variant"),
+        (joined(FIRST, SECOND, SECOND, replace(SECOND, file="")), "a part has no rotation"),
+        (joined(FIRST, replace(SECOND, file="s.safetensors")), "no sha256 for 's.safetensors'"),
+        (joined(FIRST, replace(SECOND, file="../r")), "not a plain file name"),
+    ],
+)
+def test_parts_that_cannot_be_one_model_are_refused(tmp_path: Path, manifest: Manifest, reason: str) -> None:
+    with pytest.raises(DamagedModelError, match=reason):
+        read_manifest(write(tmp_path, manifest))
 
 
 def test_what_is_missing_or_unknown_is_named(tmp_path: Path) -> None:
