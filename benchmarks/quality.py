@@ -43,7 +43,7 @@ def main() -> None:
             for on_long in ("truncate", "pool"):
                 index = Path(work) / f"{on_long}.emb"
                 build(arguments.retrieval, index, arguments.model, on_long)
-                ranked = ndcg_by_query(arguments.retrieval, Path(work), "-i", index)
+                ranked = ndcg_by_query(arguments.retrieval, Path(work), "-i", index, "-m", arguments.model)
                 value = statistics.fmean(ranked.values())
                 print(
                     f"retrieval, one vector a document (--on-long {on_long}), nDCG@{TOP_K} x 100: {100 * value:.2f}"

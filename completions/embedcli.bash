@@ -9,7 +9,7 @@ _embedcli() {
     fi
   done
   case "$previous" in
-    --after-context | --before-context | --cache | --chunking | --collection | --color | --column | --context | --description | --device | --dim | --dtype | --ef-construction | --ef-search | --exclude | --field | --files-from | --format | --graph-m | --id | --id-field | --include | --index | --jobs | --language | --licence | --lock-timeout | --max-filesize | --max-record-bytes | --max-time | --max-tokens | --min-score | --model | --name | --not-for | --on-long | --output | --path | --plan | --pooling | --pre | --pre-glob | --prompt | --queries | --recall | --recipe | --rescore | --revision | --role | --sample | --since | --source | --stats-json | --string | --to | --top-k | --variant | --where | -A | -B | -C | -i | -j | -m | -n | -o)
+    --after-context | --before-context | --cache | --calibrate | --cascade | --cascade-depth | --cascade-margin | --chunking | --collection | --color | --column | --context | --description | --device | --dim | --dtype | --ef-construction | --ef-search | --exclude | --exit-layer | --field | --files-from | --format | --graph-m | --how | --id | --id-field | --include | --index | --index-url | --jobs | --language | --licence | --lock-timeout | --max-filesize | --max-record-bytes | --max-time | --max-tokens | --min-score | --model | --name | --not-for | --on-long | --onnx | --output | --path | --plan | --pooling | --pre | --pre-glob | --prompt | --queries | --recall | --recipe | --rescore | --revision | --role | --sample | --sha256 | --since | --source | --stats-json | --string | --to | --top-k | --variant | --weight | --where | -A | -B | -C | -i | -j | -m | -n | -o)
       COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   case "$path" in
@@ -28,13 +28,19 @@ _embedcli() {
     "index list") words="-i --index -0 --null --json -h --help" ;;
     "index remove") words="--id -i --index --lock-timeout -q --quiet -h --help" ;;
     "index status") words="-i --index --json -v --verbose -h --help" ;;
-    "models") words="export list show test verify -h --help" ;;
-    "models export") words="-o --output --source --licence --recipe --name --revision --max-tokens --language --description --not-for -q --quiet -h --help" ;;
-    "models list") words="--json -h --help" ;;
+    "models") words="add distill export list lock merge remove show sync test verify -h --help" ;;
+    "models add") words="--name --dry-run --replace --sha256 --licence --recipe --onnx --pooling --index-url --json -q --quiet -h --help" ;;
+    "models distill") words="-o --output -m --model --name --dim --description --format -0 --null --files-from --field --column --variant --device -j --jobs --cache --json -q --quiet -v --verbose --stats-json -h --help" ;;
+    "models export") words="-o --output --source --licence --recipe --exit-layer --calibrate --name --revision --max-tokens --pooling --language --description --not-for -q --quiet -h --help" ;;
+    "models list") words="--known --json -h --help" ;;
+    "models lock") words="-o --output -h --help" ;;
+    "models merge") words="-o --output --how --weight --name --description --format -0 --null --files-from --field --column --device -j --jobs --cache --json -q --quiet -v --verbose --stats-json -h --help" ;;
+    "models remove") words="-q --quiet -h --help" ;;
     "models show") words="--json -h --help" ;;
+    "models sync") words="--check --replace --index-url --json -q --quiet -h --help" ;;
     "models test") words="--device --variant -j --jobs --json -h --help" ;;
-    "models verify") words="-q --quiet -h --help" ;;
-    "search") words="-i --index --queries --where --path --since --exact --plan --rescore --ef-search --explain-plan -n --top-k --min-score -A --after-context -B --before-context -C --context -l --files-with-hits -c --count --json --prompt --chunking --on-long --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --variant --device -j --jobs --dim --pooling --cache --no-cache --color -q --quiet -v --verbose --stats-json -h --help" ;;
+    "models verify") words="--all -q --quiet -h --help" ;;
+    "search") words="-i --index --queries --where --path --since --exact --plan --rescore --ef-search --explain-plan -n --top-k --min-score -A --after-context -B --before-context -C --context -l --files-with-hits -c --count --json --prompt --chunking --on-long --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --cascade --cascade-margin --cascade-depth --variant --device -j --jobs --dim --pooling --cache --no-cache --color -q --quiet -v --verbose --stats-json -h --help" ;;
   esac
   if [[ $current == -* || $groups == *" $path "* || -z $path ]]; then
     COMPREPLY=($(compgen -W "$words" -- "$current"))

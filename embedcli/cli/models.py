@@ -1,12 +1,14 @@
 """`embedcli models`: the encoders on this machine."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from embedcli.cli import options
+from embedcli.cli import models_add, options
+from embedcli.cli.models_distill import distill
+from embedcli.cli.models_export import export
+from embedcli.cli.models_merge import merge
 
 models_app = typer.Typer(
     no_args_is_help=True, help="List, show, check and make encoders.", rich_markup_mode=None
@@ -18,8 +20,16 @@ ModelName = Annotated[
 
 
 @models_app.command("list")
-def list_models(as_json: options.AsJson = False) -> None:
+def list_models(
+    known: Annotated[
+        bool, typer.Option("--known", help="List the well-known families that embedcli knows by name.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
     """List the models that can be used, the default one marked with *."""
+    if known:
+        _list_families(as_json=as_json)
+        return
     from embedcli.cli.resolve import models_folders
     from embedcli.encode.catalog import DEFAULT_MODEL, iter_models
     from embedcli.write.table import write_table
@@ -36,6 +46,7 @@ def list_models(as_json: options.AsJson = False) -> None:
         rows.append(
             (
                 mark + manifest.name,
+                manifest.kind,
                 str(manifest.dim),
                 str(manifest.max_tokens),
                 "+".join(manifest.variants),
@@ -45,9 +56,36 @@ def list_models(as_json: options.AsJson = False) -> None:
             )
         )
     if not as_json:
-        header = ("model", "dim", "max_tokens", "variants", "size", "licence", "languages")
+        header = ("model", "kind", "dim", "max_tokens", "variants", "size", "licence", "languages")
         with open_output(None) as output:
             write_table(header, rows, output)
+
+
+def _list_families(*, as_json: bool) -> None:
+    """List the catalogue of families."""
+    from dataclasses import asdict
+
+    from embedcli.encode.families import known_families
+    from embedcli.write.table import write_table
+    from embedcli.write.target import open_output
+
+    if as_json:
+        for family in known_families():
+            typer.echo(json.dumps(asdict(family)))
+        return
+    rows = [
+        (
+            family.repositories[0],
+            family.kind,
+            str(family.dim),
+            family.pooling,
+            family.licence or "not stated",
+            "code of its own: refused" if family.custom_code else "",
+        )
+        for family in known_families()
+    ]
+    with open_output(None) as output:
+        write_table(("repository", "kind", "dim", "pooling", "licence", "note"), rows, output)
 
 
 @models_app.command()
@@ -60,7 +98,7 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(_facts(found.folder, manifest)))
         return
-    length = "unit length" if manifest.normalize else "any length"
+    length = "unit length" if manifest.normalize else f"any length, compared by {manifest.similarity}"
     lines = [
         ("name", manifest.name),
         ("what", manifest.description),
@@ -73,7 +111,10 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
             "vectors",
             f"{manifest.dim} numbers{_cut(manifest.dims)}, {length}",
         ),
-        ("pooling", manifest.pooling),
+        ("kind", manifest.kind),
+        ("pooling", manifest.pooling + ("" if manifest.pool_prompt else ", the prompt left out")),
+        *(("dense", f"{layer.file}, {layer.activation}") for layer in manifest.dense),
+        *(("part", f"{part.model}, weight {part.weight:g}") for part in manifest.parts),
         ("reads", f"up to {manifest.max_tokens} tokens; longer text is split or averaged (--on-long)"),
         *(("prompt", f"{role}: {text!r}") for role, text in manifest.prompts.items() if text),
     ]
@@ -81,16 +122,23 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
         default = " (default)" if name == manifest.default_variant else ""
         lines += [
             ("variant", f"{name}{default}: {variant.recipe}, for {variant.device}"),
-            (
-                "fidelity",
-                f"{name}: cosine to fp32 {variant.cosine_mean:.3f}, worst {variant.cosine_min:.3f}",
-            ),
-            ("speed", f"{name}: {variant.speed_ratio:.1f} times that of fp32"),
+            ("fidelity", f"{name}: {_fidelity(variant)}"),
+            ("speed", f"{name}: {_speed(variant)}"),
         ]
     for name, entry in manifest.files.items():
         lines.append(("file", f"{name}, {entry.bytes} bytes, sha256 {entry.sha256}"))
     for key, value in lines:
         typer.echo(f"{key:10} {value}")
+
+
+def _fidelity(variant: Any) -> str:
+    if not variant.cosine_mean:
+        return "not measured"
+    return f"cosine to fp32 {variant.cosine_mean:.3f}, worst {variant.cosine_min:.3f}"
+
+
+def _speed(variant: Any) -> str:
+    return f"{variant.speed_ratio:.1f} times that of fp32" if variant.speed_ratio else "not measured"
 
 
 def _cut(dims: tuple[int, ...]) -> str:
@@ -107,15 +155,26 @@ def _facts(folder: Any, manifest: Any) -> dict[str, Any]:
 
 
 @models_app.command()
-def verify(model: ModelName = None, quiet: options.Quiet = False) -> None:
+def verify(
+    model: ModelName = None,
+    every: Annotated[bool, typer.Option("--all", help="Verify every model there is.")] = False,
+    quiet: options.Quiet = False,
+) -> None:
     """Compare every file of a model with the hashes in its manifest. No network is used."""
-    from embedcli.cli.resolve import open_model
+    from embedcli.cli.resolve import models_folders, open_model
+    from embedcli.encode.catalog import iter_models
     from embedcli.encode.manifest import verify_files
+    from embedcli.errors import UsageError
 
-    found = open_model(model)
-    verify_files(found.folder, found.manifest)
-    if not quiet:
-        typer.echo(f"{found.manifest.name}: {len(found.manifest.files)} files are what the manifest says")
+    if every and model is not None:
+        raise UsageError(f"--all contradicts the model {model!r}")
+    wanted = list(iter_models(models_folders())) if every else [open_model(model)]
+    for found in wanted:
+        if found.manifest.kind == "joined":
+            wanted += [open_model(part.model) for part in found.manifest.parts]
+        verify_files(found.folder, found.manifest)
+        if not quiet:
+            typer.echo(f"{found.manifest.name}: {len(found.manifest.files)} files are what the manifest says")
 
 
 @models_app.command()
@@ -148,72 +207,5 @@ def test(
     raise typer.Exit(0 if report.passed else 1)
 
 
-@models_app.command()
-def export(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", help="Weights, tokenizer and settings as sentence-transformers keeps them."
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="The model folder to make or to add to.")
-    ],
-    origin: Annotated[
-        str,
-        typer.Option("--source", metavar="WHERE", help="Where the weights come from, such as owner/name."),
-    ],
-    licence: Annotated[
-        str, typer.Option("--licence", metavar="ID", help="SPDX identifier of the weights' licence.")
-    ],
-    recipe: Annotated[
-        str, typer.Option("--recipe", metavar="NAME", help="int8 for CPU, fp16 for GPU, or fp32.")
-    ] = "int8",
-    name: Annotated[
-        str | None, typer.Option("--name", help="The model's name. Default: the name of DIR.")
-    ] = None,
-    revision: Annotated[str, typer.Option("--revision", metavar="ID", help="Commit of the source.")] = "",
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-tokens", min=8, help="Tokens that one call takes. Default: what the source says."
-        ),
-    ] = None,
-    language: Annotated[
-        list[str] | None,
-        typer.Option("--language", metavar="CODE", help="A language it was trained for; may be repeated."),
-    ] = None,
-    description: Annotated[
-        str, typer.Option("--description", metavar="TEXT", help="One line for lists.")
-    ] = "",
-    not_for: Annotated[
-        str, typer.Option("--not-for", metavar="TEXT", help="What it does badly, in plain words.")
-    ] = "",
-    quiet: options.Quiet = False,
-) -> None:
-    """Make a model folder from weights: export, fuse, quantize, count the operators, measure the loss.
-
-    \b
-    embedcli models export weights/ -o models/my-model --source owner/name --licence Apache-2.0
-    embedcli models export weights/ -o models/my-model --source owner/name --licence Apache-2.0 --recipe fp16
-
-    Needs the extra `export` (torch and optimum).
-    """  # noqa: D301  (\b keeps the lines apart)
-    from embedcli.cli.resolve import choice
-    from embedcli.cli.terminal import say
-    from embedcli.encode.export import ExportSettings, export_model
-    from embedcli.encode.export.settings import Recipe
-
-    settings = ExportSettings(
-        name=name or output.name,
-        source=origin,
-        licence=licence,
-        revision=revision,
-        recipe=choice("--recipe", recipe, Recipe),
-        max_tokens=max_tokens,
-        languages=tuple(language or ()),
-        description=description,
-        not_for=not_for,
-    )
-    manifest = export_model(source, output, settings, (lambda _step: None) if quiet else say)
-    typer.echo(f"{output}: {manifest.name}, {', '.join(manifest.variants)}")
+for command in (models_add.add, models_add.remove, models_add.lock, models_add.sync, export, distill, merge):
+    models_app.command()(command)

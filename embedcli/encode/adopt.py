@@ -123,7 +123,7 @@ def _copy_model(source: Path, made: Path, origin: Origin) -> Manifest:
     for name in manifest.files:
         shutil.copyfile(source / name, made / name)
     verify_files(made, manifest)
-    if manifest.kind != "static":
+    if manifest.kind not in ("static", "joined"):
         for variant in manifest.variants.values():
             check_graph((made / variant.file).read_bytes(), variant.file)
     return dataclasses.replace(manifest, name=origin.name)

@@ -78,7 +78,7 @@ class Variant:
             call.
         recipe: How it was made, in words.
         operators: How many of each telling operator the graph holds.
-        cosine_min: Lowest cosine to the fp32 vectors over the probe texts.
+        cosine_min: Lowest cosine to the fp32 vectors over the probe texts; 0 for not measured, as below.
         cosine_mean: Mean of the same.
         speed_ratio: Texts per CPU second, relative to the fused fp32 graph in the same run.
         exported_with: Versions of the libraries that made it.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from embedcli.encode.tokenizer import PIECE_CHARS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,7 +24,7 @@ class WordTokenizer:
 
     By the rules of BERT a word's tokens do not depend on the words around it. Printable ASCII text, with none
     of the tokenizer's added tokens in it, is taken apart here and each word is shown to the tokenizer once:
-    three to ten times as fast. Everything else goes to the tokenizer whole.
+    three to ten times as fast. Everything else goes to the tokenizer, long texts piece by piece.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -41,7 +43,8 @@ class WordTokenizer:
         lower_case, known, added = self._rule.lower_case, self._ids, self._added
         found = []
         for text in texts:
-            if not _PLAIN.fullmatch(text) or (added is not None and added.search(text)):
+            is_plain = len(text) <= PIECE_CHARS and _PLAIN.fullmatch(text)
+            if not is_plain or (added is not None and added.search(text)):
                 found.append(self._tokenizer.token_ids(text, limit))
                 continue
             ids: list[int] = []

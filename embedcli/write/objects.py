@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,12 @@ def dump(value: object) -> bytes:
     Characters stay readable; only what has no UTF-8 form is escaped, as `\udc80`. Numbers that JSON does not
     have (not a number, infinity) become null.
     """
+    if type(value) is dict and all(type(item) is str for item in value.values()):
+        # Most records: nothing in them on whose form the two libraries differ, and one is ten times as fast.
+        import orjson
+
+        with contextlib.suppress(TypeError):
+            return orjson.dumps(value)
     try:
         text = _ENCODER.encode(value)
     except ValueError:
@@ -95,10 +102,10 @@ def with_vector(
         about["vector_scale"] = scale
     if as_base64:
         numbers = (
-            b'"' + base64.b64encode(codes.astype(codes.dtype.newbyteorder("<"), copy=False).tobytes()) + b'"'
+            b'"' + base64.b64encode(codes.astype(codes.dtype.newbyteorder("<"), copy=False)) + b'"'
         )
     else:
         # orjson has no float16; its shortest float32 form is exact all the same.
-        plain = codes.astype("float32") if codes.dtype.kind == "f" else codes
+        plain = codes.astype("float32", copy=False) if codes.dtype.kind == "f" else codes
         numbers = orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)
     return head + b',"vector":' + numbers + b"," + dump(about)[1:] + b"\n"

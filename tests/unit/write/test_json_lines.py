@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedcli.datatypes import Record
-from embedcli.write.objects import dump, record_object
+from embedcli.write.objects import _ENCODER, dump, record_object
 
 HALVES = "".join(map(chr, (0xD800, 0xDC80, 0xDFFF)))
 TEXTS = st.text(st.characters() | st.sampled_from(HALVES + '"\\\n\x00\x7f\u2028'), max_size=10)
@@ -41,6 +41,11 @@ def test_values_come_back(value):
     line = dump(value)
     assert json.loads(line.decode("utf-8")) == paired(value)
     assert b"\n" not in line
+
+
+@given(st.dictionaries(TEXTS, TEXTS, max_size=4))
+def test_texts_alone_are_written_as_among_other_values(texts):
+    assert dump(texts) == _ENCODER.encode(texts).encode("utf-8", "backslashreplace")
 
 
 def test_bytes():
