@@ -53,7 +53,7 @@ def add(
             "--recipe",
             metavar="NAME",
             help="Export the weights by this recipe (extra 'export'). Default: a published ONNX graph as it "
-            "is; where there is none, int8.",
+            "is; where there is none, auto.",
         ),
     ] = None,
     graph: Annotated[

@@ -39,9 +39,10 @@ def export(
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help="int8, int8-dynamic, int8-static or int4 for CPU, fp16 for GPU, or fp32.",
+            help="int8, int8-dynamic, int8-static or int4 for CPU, fp16 for GPU, fp32; auto: int8, or "
+            "int8-dynamic where that does not fit.",
         ),
-    ] = "int8",
+    ] = "auto",
     exit_layer: Annotated[
         int | None,
         typer.Option(

@@ -21,12 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.encode.adopt import Origin
-    from embedcli.encode.export.settings import Recipe
     from embedcli.encode.manifest import Manifest
     from embedcli.tasks.model_choice import FetchSettings
     from embedcli.tasks.model_sources import Fetched
-
-_DEFAULT_RECIPE: Recipe = "int8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +103,15 @@ def add_model(
             added = Added(
                 source=fetched.pinned,
                 sha256=fetched.sha256,
-                recipe=(settings.fetch.recipe or _DEFAULT_RECIPE) if fetched.needs_export else "",
+                recipe=(settings.fetch.recipe or "auto") if fetched.needs_export else "",
                 graph=settings.fetch.graph,
                 licence=settings.licence,
                 pooling=settings.pooling,
             )
             manifest = _make(fetched, name, settings, added, on_step)
+            if added.recipe:
+                # What "auto" meant, so that the same is made again by a later version.
+                added = dataclasses.replace(added, recipe=manifest.default_variant)
             (fetched.staging.made / ADDED_NAME).write_text(format_added(added), encoding="utf-8")
             check(fetched.staging.made)
             notes = (*_disagreements(fetched, settings), *_notes(manifest))
@@ -186,7 +186,7 @@ def _make(
             source=fetched.name,
             licence=licence,
             revision=fetched.revision,
-            recipe=settings.fetch.recipe or _DEFAULT_RECIPE,
+            recipe=settings.fetch.recipe or "auto",
             pooling=settings.pooling or None,
         )
         export_model(folder, made, export, on_step)

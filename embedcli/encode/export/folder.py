@@ -7,8 +7,8 @@ import hashlib
 import shutil
 from typing import TYPE_CHECKING
 
-from embedcli.encode.export.source import LEGAL_NAMES, TOKENIZER_NAME
-from embedcli.encode.manifest import MANIFEST_NAME, FileEntry, Manifest, read_manifest
+from embedcli.encode.layout import LEGAL_NAMES, TOKENIZER_NAME
+from embedcli.encode.manifest import MANIFEST_NAME, Dense, FileEntry, Manifest, read_manifest
 from embedcli.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -16,21 +16,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.encode.export.settings import ExportSettings
-    from embedcli.encode.export.source import SourceModel
-    from embedcli.encode.manifest import Probe, Variant
+    from embedcli.encode.layout import Layout
+    from embedcli.encode.manifest import Variant
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Job:
     """What stays the same through one export."""
 
-    model: SourceModel
+    model: Layout
     settings: ExportSettings
     max_tokens: int
     on_step: Callable[[str], None]
 
+    @property
+    def licence(self) -> str:
+        """SPDX identifier of the weights' licence."""
+        return self.settings.licence or self.model.licence
 
-def read_present(out: Path, settings: ExportSettings, model: SourceModel, max_tokens: int) -> Manifest | None:
+    @property
+    def revision(self) -> str:
+        """Commit of the source, or the SHA-256 of the weights in its place."""
+        return self.settings.revision or self.model.weights_sha256
+
+
+def read_present(out: Path, settings: ExportSettings, model: Layout, max_tokens: int) -> Manifest | None:
     """Return the manifest that `out` already has; None for a new folder.
 
     Raises:
@@ -48,66 +58,90 @@ def read_present(out: Path, settings: ExportSettings, model: SourceModel, max_to
         ("max_tokens", present.max_tokens, max_tokens),
     ):
         # With the only variant replaced, nothing of the old model stays.
-        if found != wanted and set(present.variants) != {settings.recipe}:
+        if found != wanted and set(present.variants) != {settings.variant}:
             raise ModelError(f"{out}: holds another model: {word} is {found}, not {wanted}")
     return present
 
 
-def write_legal(job: Job, made: Path) -> None:
-    """Copy the licence and say in NOTICE where the weights are from and that they were changed."""
+def write_common(job: Job, made: Path) -> None:
+    """Write what all variants share: tokenizer, dense layers, licence, and where the weights are from."""
     model, settings = job.model, job.settings
+    (made / TOKENIZER_NAME).write_text(model.tokenizer, encoding="utf-8")
+    for number, layer in enumerate(model.dense, start=1):
+        shutil.copyfile(layer.path, made / _dense_name(number))
     if "LICENSE" in model.legal:
         shutil.copyfile(model.folder / "LICENSE", made / "LICENSE")
     revision = settings.revision or f"weights with SHA-256 {model.weights_sha256}"
     (made / "NOTICE").write_text(
         f"{settings.name}\n\n"
-        f"Weights and tokenizer: {settings.source} ({revision}), licence {settings.licence}.\n"
+        f"Weights and tokenizer: {settings.source} ({revision}), licence {job.licence or 'not stated'}.\n"
         "Changed by embedcli: converted to ONNX, operators fused and rewritten, and, in the variants whose\n"
         "names say so, weights rounded to fewer bits. model.toml says how, file by file.\n",
         encoding="utf-8",
     )
 
 
-def describe(
-    job: Job, made: Path, variant: Variant, probes: tuple[Probe, ...], present: Manifest | None
-) -> Manifest:
-    """Return the new manifest, or the present one with the variant added or replaced."""
+def describe(job: Job, made: Path, name: str, variant: Variant) -> Manifest:
+    """Return the manifest of a folder with one variant.
+
+    Args:
+        job: The export.
+        made: The folder, where every file but the manifest is in place.
+        name: What the variant is called.
+        variant: What is said of it.
+    """
     model, settings = job.model, job.settings
-    files = {
-        name: _entry(made / name)
-        for name in (variant.file, TOKENIZER_NAME, *LEGAL_NAMES)
-        if (made / name).is_file()
-    }
-    if present is not None and set(present.variants) != {settings.recipe}:
-        default = settings.recipe == present.default_variant
-        return dataclasses.replace(
-            present,
-            variants={**present.variants, settings.recipe: variant},
-            files={**present.files, **files},
-            probes=probes if default else present.probes,
-        )
+    dense = tuple(
+        Dense(_dense_name(number), layer.activation) for number, layer in enumerate(model.dense, start=1)
+    )
+    names = (variant.file, TOKENIZER_NAME, *(layer.file for layer in dense), *LEGAL_NAMES)
     return Manifest(
         name=settings.name,
-        kind="onnx",
+        kind=model.kind,
         description=settings.description,
         source=settings.source,
-        revision=settings.revision or model.weights_sha256,
+        revision=job.revision,
         weights_sha256=model.weights_sha256,
-        licence=settings.licence,
-        languages=settings.languages,
-        not_for=settings.not_for,
+        licence=job.licence,
+        languages=settings.languages or model.languages,
+        not_for=settings.not_for or model.not_for,
         dim=model.dim,
-        dims=settings.dims,
+        dims=settings.dims or model.dims,
         max_tokens=job.max_tokens,
-        pooling=model.pooling,
+        # Kinds that do not pool have no use for it, but the key must be there.
+        pooling=model.pooling or "cls",
         normalize=model.normalize,
         tokenizer=TOKENIZER_NAME,
-        default_variant=settings.recipe,
+        default_variant=name,
         prompts={**model.prompts, **settings.prompts},
-        variants={settings.recipe: variant},
-        files=files,
-        probes=probes,
+        variants={name: variant},
+        files={file: _entry(made / file) for file in names if (made / file).is_file()},
+        dense=dense,
+        similarity=model.similarity,
+        lower_case=model.lower_case,
+        pool_prompt=model.pool_prompt,
     )
+
+
+def add_to(present: Manifest | None, made: Manifest) -> Manifest:
+    """Return the manifest of a folder to which the one variant of another manifest is added.
+
+    A variant of the same name is replaced. What is said of the model as a whole stays as it was, unless
+    nothing of it is left.
+    """
+    name = made.default_variant
+    if present is None or set(present.variants) == {name}:
+        return made
+    return dataclasses.replace(
+        present,
+        variants={**present.variants, **made.variants},
+        files={**present.files, **made.files},
+        probes=made.probes if name == present.default_variant else present.probes,
+    )
+
+
+def _dense_name(number: int) -> str:
+    return f"dense_{number}.safetensors"
 
 
 def _entry(path: Path) -> FileEntry:

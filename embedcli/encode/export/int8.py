@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedcli.encode.export.graph import MICROSOFT, OUTPUT_NAME
+from embedcli.encode.export.integers import affine_uint8, signed_columns, signed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,11 +120,12 @@ class _Int8Graph:
         import numpy as np
         from onnx import TensorProto
 
-        words = self._network.words
-        scale = np.maximum(np.abs(words).max(axis=1, keepdims=True), np.float32(1e-9)) / np.float32(127)
-        self.constant("words", np.round(words / scale).astype(np.int8))
-        self.constant("word_scales", scale)
-        self.constant("positions", self._network.positions[:max_tokens])
+        padding = self._network.padding
+        first = 0 if padding is None else padding + 1
+        words, scales = signed_rows(self._network.words)
+        self.constant("words", words)
+        self.constant("word_scales", scales)
+        self.constant("positions", self._network.positions[: first + max_tokens])
         self.constant("first", np.array([0], dtype=np.int64))
         self.constant("one", np.array([1], dtype=np.float32))
         self.constant("zero", np.array([0], dtype=np.float32))
@@ -135,19 +137,77 @@ class _Int8Graph:
         self.add("Cast", ["word_integers"], "word_numbers", to=TensorProto.FLOAT)
         self.add("Gather", ["word_scales", "input_ids"], "word_scale")
         self.add("Mul", ["word_numbers", "word_scale"], "word_vectors")
-        self.add("Slice", ["positions", "first", "token_count"], "position_vectors")
+        if padding is None:
+            self.add("Slice", ["positions", "first", "token_count"], "position_vectors")
+        else:
+            self._count_positions(padding)
+        if self._network.distances is not None:
+            self._look_up_distances(self._network.distances, max_tokens)
         return self._unit("embeddings", "word_vectors", "position_vectors")
+
+    def _count_positions(self, padding: int) -> None:
+        """Look up the positions of tokens that are no padding, the first at `padding` + 1.
+
+        Source: transformers, `create_position_ids_from_input_ids` of RoBERTa and of MPNet.
+        """
+        import numpy as np
+        from onnx import TensorProto
+
+        self.constant("padding", np.array(padding, dtype=np.int64))
+        self.constant("token_axis", np.array(1, dtype=np.int64))
+        self.add("Equal", ["input_ids", "padding"], "is_padding")
+        self.add("Not", ["is_padding"], "is_token")
+        self.add("Cast", ["is_token"], "counted", to=TensorProto.INT64)
+        self.add("CumSum", ["counted", "token_axis"], "token_numbers")
+        self.add("Mul", ["token_numbers", "counted"], "token_places")
+        self.add("Add", ["token_places", "padding"], "position_ids")
+        self.add("Gather", ["positions", "position_ids"], "position_vectors")
+
+    def _look_up_distances(self, distances: Array, max_tokens: int) -> None:
+        """Look up what attention adds for each pair of tokens, shape (1, heads, tokens, tokens)."""
+        import numpy as np
+
+        self.constant("distances", distances)
+        self.constant("middle", np.array(max_tokens - 1, dtype=np.int64))
+        for name, number in (("start", 0), ("step", 1)):
+            self.constant(name, np.array(number, dtype=np.int64))
+        self.add("Squeeze", ["token_count"], "token_number")
+        self.add("Range", ["start", "token_number", "step"], "places")
+        self.add("Unsqueeze", ["places", "first"], "key_places")
+        self.constant("second", np.array([1], dtype=np.int64))
+        self.add("Unsqueeze", ["places", "second"], "query_places")
+        self.add("Sub", ["key_places", "query_places"], "signed_distances")
+        self.add("Add", ["signed_distances", "middle"], "distance_columns")
+        self.add("Gather", ["distances", "distance_columns"], "distance_summands", axis=1)
+        self.add("Unsqueeze", ["distance_summands", "first"], "attention_summands")
 
     def attend(self, name: str, unit: str, norm: Norm, linear: Linear) -> str:
         """Add attention: the integer product for queries, keys and values, the rest in float32."""
         import numpy as np
 
         taken = self.norm_input(name, unit, norm, linear)
+        if self._network.distances is not None:
+            return self._attend_with_distances(name, taken)
         weight, scale = self._weight(name, taken.weight)
         bias = self.constant(f"{name}_bias", taken.bias)
         zero = self.constant(f"{name}_weight_zero", np.zeros(len(taken.bias), dtype=np.int8))
         inputs = [taken.values, weight, bias, taken.scale, scale, "", taken.zero, zero]
         return self.add("QAttention", inputs, name, domain=MICROSOFT, num_heads=self._network.heads)
+
+    def _attend_with_distances(self, name: str, taken: _Quantized) -> str:
+        """Add the product and attention apart: QAttention adds nothing to scores."""
+        from onnx import helper
+
+        parts = [f"{name}_{part}" for part in ("queries", "keys", "values")]
+        merged = self.product(f"{name}_parts", taken)
+        self._nodes.append(helper.make_node("Split", [merged], parts, axis=2, num_outputs=3))
+        return self.add(
+            "MultiHeadAttention",
+            [*parts, "", "", "attention_summands"],
+            name,
+            domain=MICROSOFT,
+            num_heads=self._network.heads,
+        )
 
     def product(self, name: str, taken: _Quantized, summand: Array | None = None) -> str:
         """Add an integer product that gives float32, with its bias and the summand added."""
@@ -224,26 +284,16 @@ class _Int8Graph:
         """Add the operator that rounds a tensor to uint8, such that 0 is exact."""
         import numpy as np
 
-        lowest, highest = min(float(low.min()), 0.0), max(float(high.max()), 0.0)
-        step = (highest - lowest) / 255
-        scale = self.constant(f"{source}_scale", np.array(step, dtype=np.float32))
-        zero = self.constant(f"{source}_zero", np.array(round(-lowest / step), dtype=np.uint8))
+        step, middle = affine_uint8(low, high)
+        scale = self.constant(f"{source}_scale", step)
+        zero = self.constant(f"{source}_zero", middle)
         values = self.add("QuantizeLinear", [source, scale, zero], f"{source}_integers")
         return _Quantized(values, scale, zero, weight.astype(np.float32), bias.astype(np.float32))
 
     def _weight(self, name: str, weight: Array) -> tuple[str, str]:
-        """Add weights as int8 with one scale for each output; return the names of both.
-
-        They are signed: without AMX kernels for the unsigned form the product takes six times as long.
-        """
-        import numpy as np
-
-        scale = np.maximum(np.abs(weight).max(axis=0), np.float32(1e-9)) / np.float32(127)
-        integers = np.round(weight / scale).astype(np.int8)
-        return (
-            self.constant(f"{name}_weight", integers),
-            self.constant(f"{name}_weight_scale", scale.astype(np.float32)),
-        )
+        """Add weights as int8 with one scale for each output; return the names of both."""
+        integers, scale = signed_columns(weight)
+        return self.constant(f"{name}_weight", integers), self.constant(f"{name}_weight_scale", scale)
 
 
 def _smoothing(low: Array, high: Array, limit: float) -> Array:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from embedcli.encode.export.graph import OUTPUT_NAME
-from embedcli.encode.pooling import pool
+from embedcli.encode.export.graph import LOGITS_NAME, make_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from embedcli.datatypes import Pooling, Vector, Vectors
+    import numpy as np
+    import numpy.typing as npt
+
+    from embedcli.datatypes import Vector
+    from embedcli.encode.manifest import Manifest
 
 _ROUNDS = 5
+_ENOUGH_SECONDS = 120.0
+"""No further round is started after this: rounds of large models are long and hardly differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """How a graph compares with the fused fp32 graph.
+    """How a graph compares with the fused fp32 graph of the whole model.
 
     Attributes:
         cosine_min: Lowest cosine between the two vectors of a probe text.
@@ -34,65 +39,114 @@ class Cost:
     speed_ratio: float
 
 
-class GraphRunner:
-    """One ONNX file on one CPU thread, one unpadded text a call."""
+class Runner(Protocol):
+    """A model folder on one CPU thread, one text a call."""
 
-    def __init__(self, path: Path, pooling: Pooling) -> None:
-        import onnxruntime
+    def outputs(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return what the model makes of texts, one row to be compared with another's, unit length."""
+        ...
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+def open_runner(folder: Path, manifest: Manifest, variant: str) -> Runner:
+    """Open a variant of a model folder."""
+    if manifest.kind == "onnx":
+        return EncoderRunner(folder, manifest, variant)
+    return _LogitsRunner(folder, manifest, variant)
+
+
+class EncoderRunner:
+    """The encoder as every command runs it: its tokenizer, its pooling and what follows."""
+
+    def __init__(self, folder: Path, manifest: Manifest, variant: str) -> None:
+        from embedcli.encode.onnx import OnnxEncoder
+
+        self._encoder = OnnxEncoder(folder, manifest, variant=variant, device="cpu", jobs=1)
+
+    def outputs(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the vectors of the beginnings of texts, shape (n, dim), unit length."""
+        import numpy as np
+
+        from embedcli.vectors.normalize import normalize
+
+        rows = [self._encoder.encode([text], on_long="truncate").vectors[0] for text in texts]
+        return normalize(np.stack(rows))
+
+    def probe(self, text: str, prompt: str) -> Vector:
+        """Return the vector of a whole text with a prompt before it, shape (dim,), unit length."""
+        from embedcli.vectors.normalize import normalize
+
+        vector: Vector = normalize(self._encoder.encode([text], prompt=prompt).vectors)[0]
+        return vector
+
+
+class _LogitsRunner:
+    """A graph that gives scores: of words for one text, or of labels for a pair."""
+
+    def __init__(self, folder: Path, manifest: Manifest, variant: str) -> None:
+        import tokenizers
+
+        from embedcli.encode.session import open_session
+
+        file = manifest.variants[variant].file
+        self._session = open_session(
+            folder / file, manifest.files[file].sha256, device="cpu", threads=1, cache_folder=None
+        )
         self._inputs = [item.name for item in self._session.get_inputs()]
-        self._pooling = pooling
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / manifest.tokenizer))
+        self._tokenizer.enable_truncation(manifest.max_tokens)
+        self._lower_case = manifest.lower_case
+        self._is_pairs = manifest.kind == "cross-encoder"
 
-    def vector(self, token_ids: Sequence[int]) -> Vector:
-        """Return the vector of one text, shape (dim,), float32, unit length."""
+    def outputs(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return each text's weight for each word, or the scores of all pairs of neighbours as one row.
+
+        The scores of a pair alone, often a single number, have no direction to compare; around their mean
+        and all together, they have: the cosine is then the correlation of two models' scores.
+        """
         import numpy as np
 
-        ids = np.array([token_ids], dtype=np.int64)
-        feeds = {
-            "input_ids": ids,
-            "attention_mask": np.ones_like(ids),
-            "token_type_ids": np.zeros_like(ids),
-        }
-        tokens = self._session.run([OUTPUT_NAME], {name: feeds[name] for name in self._inputs})[0][0]
-        vector: Vector = pool(tokens, self._pooling)
-        return vector / np.float32(np.linalg.norm(vector))
+        from embedcli.vectors.normalize import normalize
 
-    def vectors(self, texts: Sequence[Sequence[int]]) -> Vectors:
-        """Return the vectors of texts, shape (n, dim), float32, unit length."""
+        if self._lower_case:
+            texts = [text.lower() for text in texts]
+        if self._is_pairs:
+            pairs = zip(texts, [*texts[1:], texts[0]], strict=True)
+            scores = np.stack([self._logits(self._tokenizer.encode(*pair))[0] for pair in pairs])
+            return normalize((scores - scores.mean(axis=0)).reshape(1, -1))
+        # The weights that learned-sparse encoders are read by (Formal et al. 2021, SPLADE v2, equation 6).
+        logits = (self._logits(self._tokenizer.encode(text))[0] for text in texts)
+        return normalize(np.stack([np.log1p(np.maximum(of_text, 0)).max(axis=0) for of_text in logits]))
+
+    def _logits(self, encoding: Any) -> npt.NDArray[np.float32]:
+        """Return what the graph gives for one text or pair, the axis of texts in front."""
         import numpy as np
 
-        return np.stack([self.vector(token_ids) for token_ids in texts])
+        from embedcli.encode.session import run
+
+        feeds = make_feeds(self._inputs, np.array([encoding.ids], dtype=np.int64))
+        if "token_type_ids" in feeds:
+            feeds["token_type_ids"] = np.array([encoding.type_ids], dtype=np.int64)
+        logits: npt.NDArray[np.float32] = run(self._session, feeds, LOGITS_NAME)
+        return logits
 
 
-def token_ids(tokenizer: Path, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-    """Return each text's token ids, special tokens included, cut at `max_tokens`."""
-    import tokenizers
-
-    loaded = tokenizers.Tokenizer.from_file(str(tokenizer))
-    loaded.enable_truncation(max_tokens)
-    return [list(loaded.encode(text).ids) for text in texts]
-
-
-def measure_cost(runner: GraphRunner, reference: GraphRunner, texts: Sequence[Sequence[int]]) -> Cost:
-    """Compare a graph with the fp32 one over the same texts.
+def measure_cost(runner: Runner, reference: Runner, texts: Sequence[str]) -> Cost:
+    """Compare a variant with the fp32 one over the same texts.
 
     Args:
-        runner: The graph that was made.
-        reference: The fused fp32 graph.
-        texts: Token ids of each text.
+        runner: The variant that was made.
+        reference: The fused fp32 graph of the whole model.
+        texts: What to run both on.
     """
-    cosines = (runner.vectors(texts) * reference.vectors(texts)).sum(axis=1)
-    ratios = []
-    for _ in range(_ROUNDS):
+    cosines = (runner.outputs(texts) * reference.outputs(texts)).sum(axis=1)
+    ratios: list[float] = []
+    start = time.monotonic()
+    while len(ratios) < _ROUNDS and (not ratios or time.monotonic() - start < _ENOUGH_SECONDS):
         seconds = []
         for graph in (reference, runner):
-            start = time.process_time()
-            graph.vectors(texts)
-            seconds.append(time.process_time() - start)
+            begin = time.process_time()
+            graph.outputs(texts)
+            seconds.append(time.process_time() - begin)
         ratios.append(seconds[0] / seconds[1])
     return Cost(
         cosine_min=round(float(cosines.min()), 4),

@@ -3,45 +3,51 @@
 from __future__ import annotations
 
 import base64
-import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from embedcli.encode.export.folder import Job, describe, move_into_place, read_present, write_legal
-from embedcli.encode.export.graph import (
-    count_operators,
-    fuse,
-    require_operators,
-    to_half,
-    write_raw_graph,
+from embedcli.encode.export.folder import (
+    Job,
+    add_to,
+    describe,
+    move_into_place,
+    read_present,
+    write_common,
 )
+from embedcli.encode.export.fuse import fuse
+from embedcli.encode.export.graph import count_operators, save_graph
 from embedcli.encode.export.libraries import export_libraries
-from embedcli.encode.export.settings import DEVICES
-from embedcli.encode.export.source import TOKENIZER_NAME, read_source
+from embedcli.encode.export.recipes import apply_recipe, check_recipe, settle_recipe
+from embedcli.encode.export.trace import write_raw_graph
+from embedcli.encode.layout import read_layout
 from embedcli.encode.manifest import MANIFEST_NAME, Manifest, Probe, Variant, format_manifest
-from embedcli.errors import OutputError, UsageError
+from embedcli.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from embedcli.encode.export.settings import ExportSettings, Recipe
+    from embedcli.encode.export.measure import EncoderRunner
+    from embedcli.encode.export.settings import ExportSettings
 
-_RECIPES: dict[Recipe, str] = {
-    "fp32": "fused",
-    "fp16": "fused, then arithmetic in float16",
-    "int8": "int8 with fixed scales: weights signed per column, channels with outliers scaled down",
-}
 _TELLING = (
     "QAttention",
     "Attention",
+    "MultiHeadAttention",
     "MatMulIntegerToFloat",
+    "MatMulInteger",
+    "MatMulNBits",
     "MatMul",
+    "QEmbedLayerNormalization",
     "EmbedLayerNormalization",
     "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
     "InstanceNormalization",
     "BiasGelu",
     "Gelu",
+    "FastGelu",
+    "Softmax",
 )
 """Operators that the manifest counts: they tell what is fused and what computes in integers."""
 
@@ -67,16 +73,28 @@ def export_model(
     Raises:
         MissingExtraError: A library that only an export needs is not installed.
         MissingPathError: There is no source folder.
-        ModelError: The source is not understood, the graph is not matched, or `out` holds another model.
+        ModelError: The source is not understood, the recipe does not fit it, the graph is not matched, or
+            `out` holds another model.
         OutputError: The result cannot be written.
-        UsageError: `max_tokens` is more than the model has positions for.
+        UsageError: A setting does not fit the model.
     """
-    model = read_source(source)
+    model = read_layout(source, name=settings.source, pooling=settings.pooling)
+    for note in model.notes:
+        on_step(f"note: {note}")
+    if not model.weights_sha256:
+        raise ModelError(
+            f"{source}: no weights in safetensors",
+            hint="embedcli models add takes a folder with an ONNX graph as it is",
+        )
     max_tokens = settings.max_tokens or model.max_tokens
     if max_tokens > model.max_positions:
         raise UsageError(f"max_tokens {max_tokens}: the model has positions for {model.max_positions}")
-    present = read_present(out, settings, model, max_tokens)
+    settings = settle_recipe(model, settings)
+    check_recipe(model, settings)
     job = Job(model, settings, max_tokens, on_step)
+    if not job.licence:
+        on_step("note: the source states no licence; --licence ID records one")
+    present = read_present(out, settings, model, max_tokens)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -86,10 +104,8 @@ def export_model(
             made, work = Path(scratch, "made"), Path(scratch, "work")
             made.mkdir()
             work.mkdir()
-            variant, probes = _make_variant(job, made, work, versions)
+            manifest = add_to(present, _make_variant(job, made, work, versions))
             on_step("write the manifest")
-            write_legal(job, made)
-            manifest = describe(job, made, variant, probes, present)
             (made / MANIFEST_NAME).write_text(format_manifest(manifest), encoding="utf-8")
             move_into_place(made, out)
     except OSError as error:
@@ -97,80 +113,63 @@ def export_model(
     return manifest
 
 
-def _make_variant(
-    job: Job, made: Path, work: Path, versions: dict[str, str]
-) -> tuple[Variant, tuple[Probe, ...]]:
-    """Write the variant's ONNX file and the tokenizer into `made`, and measure it."""
-    import onnx
-
-    from embedcli.encode.export.measure import GraphRunner, measure_cost, token_ids
+def _make_variant(job: Job, made: Path, work: Path, versions: Mapping[str, str]) -> Manifest:
+    """Write the variant's files into `made`, measure it, and return a manifest with it alone."""
+    from embedcli.encode.export.measure import EncoderRunner, measure_cost, open_runner
     from embedcli.encode.export.probe_texts import MEASURED_TEXTS, STORED_PROBES
 
-    recipe, pooling, tokenizer = job.settings.recipe, job.model.pooling, made / TOKENIZER_NAME
-    tokenizer.write_text(job.model.tokenizer, encoding="utf-8")
+    settings = job.settings
+    write_common(job, made)
     job.on_step("export to ONNX")
     raw = write_raw_graph(job.model, work / "raw")
     job.on_step("fuse")
-    fused = fuse(raw, job.model)
-    reference = work / "fused.onnx"
-    onnx.save(fused.model, os.fspath(reference))
-    job.on_step(f"apply the recipe {recipe}")
-    graph = _apply_recipe(fused, job, tokenizer)
-    path = made / f"model_{recipe}.onnx"
-    onnx.save(graph, os.fspath(path))
-    job.on_step("measure fidelity and speed")
-    runner = GraphRunner(path, pooling)
-    texts = token_ids(tokenizer, MEASURED_TEXTS, job.max_tokens)
-    cost = measure_cost(runner, GraphRunner(reference, pooling), texts)
+    reference = _write_reference(job, raw, work / "reference")
+    source = job.model
+    if settings.exit_layer is not None:
+        job.on_step(f"export layers 1 to {settings.exit_layer}")
+        source = replace(source, layers=settings.exit_layer)
+        raw = write_raw_graph(source, work / "cut", settings.exit_layer)
+    job.on_step(f"apply the recipe {settings.recipe}")
+    graph, words = apply_recipe(raw, source, settings, job.max_tokens, work)
     counts = count_operators(graph)
     variant = Variant(
-        file=path.name,
-        device=DEVICES[recipe],
-        # Fixed scales and float arithmetic alike treat each text by itself.
-        # Float products may round differently in larger calls; fixed integer scales cannot.
-        one_text_per_call=recipe != "int8",
-        recipe=_RECIPES[recipe],
+        file=f"model_{settings.variant}.onnx",
+        device="cuda" if settings.recipe == "fp16" else "cpu",
+        # Dynamic scales are taken over a whole call, and float products may round differently in larger
+        # calls; the graph of the recipe int8 was built so that neither happens.
+        one_text_per_call=settings.recipe != "int8",
+        recipe=words,
         operators={name: counts[name] for name in _TELLING if counts[name]},
+        exported_with=versions,
+    )
+    save_graph(graph, made / variant.file)
+    job.on_step("measure fidelity and speed")
+    manifest = describe(job, made, settings.variant, variant)
+    runner = open_runner(made, manifest, settings.variant)
+    cost = measure_cost(runner, open_runner(work / "reference", reference, "fp32"), MEASURED_TEXTS)
+    variant = replace(
+        variant,
         cosine_min=cost.cosine_min,
         cosine_mean=cost.cosine_mean,
         speed_ratio=cost.speed_ratio,
-        exported_with=versions,
     )
-    stored = token_ids(tokenizer, STORED_PROBES, job.max_tokens)
-    return variant, tuple(
-        Probe(text, base64.b64encode(runner.vector(ids).astype("<f2").tobytes()).decode("ascii"))
-        for text, ids in zip(STORED_PROBES, stored, strict=True)
-    )
+    probes: tuple[Probe, ...] = ()
+    if isinstance(runner, EncoderRunner):
+        prompt = manifest.prompts.get("document", "")
+        probes = tuple(_probe(text, runner, prompt) for text in STORED_PROBES)
+    return replace(manifest, variants={settings.variant: variant}, probes=probes)
 
 
-def _apply_recipe(fused: Any, job: Job, tokenizer: Path) -> Any:
-    """Return the graph that the recipe makes of the fused one, its operators counted.
+def _write_reference(job: Job, raw: Path, folder: Path) -> Manifest:
+    """Make a model folder of the whole model in fp32 that others are measured against."""
+    folder.mkdir()
+    write_common(job, folder)
+    variant = Variant(file="model_fp32.onnx", device="cpu", one_text_per_call=True, recipe="fused")
+    save_graph(fuse(raw, job.model).model, folder / variant.file, may_halve=True)
+    return describe(job, folder, "fp32", variant)
 
-    Raises:
-        ModelError: The recipe did not take; the message names the operators that are missing.
-    """
-    if job.settings.recipe == "fp16":
-        to_half(fused)
-    if job.settings.recipe != "int8":
-        return fused.model
-    from embedcli.encode.export.calibrate import measure_ranges
-    from embedcli.encode.export.int8 import build_int8
-    from embedcli.encode.export.measure import token_ids
-    from embedcli.encode.export.network import read_network
-    from embedcli.encode.export.probe_texts import CALIBRATION_TEXTS
 
-    network = read_network(fused.model)
-    texts = token_ids(tokenizer, CALIBRATION_TEXTS, job.max_tokens)
-    graph = build_int8(network, measure_ranges(fused.model, network, texts), job.max_tokens)
-    layers = job.model.layers
-    require_operators(
-        count_operators(graph),
-        {
-            "QAttention": layers,
-            "MatMulIntegerToFloat": 3 * layers,
-            "Gelu": layers,
-            "InstanceNormalization": 2 * layers + 1,
-        },
-        "quantizing",
-    )
-    return graph
+def _probe(text: str, runner: EncoderRunner, prompt: str) -> Probe:
+    """Return a text and the vector that it gets as a document."""
+    vector = runner.probe(text, prompt).astype("<f2").tobytes()
+    return Probe(text, base64.b64encode(vector).decode("ascii"))

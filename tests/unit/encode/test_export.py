@@ -1,8 +1,9 @@
-"""A whole export of a tiny random BERT. Needs the extra `export`; skipped where it is not installed."""
+"""Whole exports of tiny random models. Needs the extra `export`; skipped where it is not installed."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]"
     ).save_pretrained(folder)
     (folder / "1_Pooling").mkdir()
+    package = "sentence_transformers.models"
     for name, value in {
-        "modules.json": [{"path": "", "type": "m.Transformer"}, {"path": "1_Pooling", "type": "m.Pooling"}],
+        "modules.json": [
+            {"path": "", "type": f"{package}.Transformer"},
+            {"path": "1_Pooling", "type": f"{package}.Pooling"},
+        ],
         "1_Pooling/config.json": {"pooling_mode_mean_tokens": True},
         "sentence_bert_config.json": {"max_seq_length": 32},
     }.items():
@@ -125,14 +130,33 @@ def test_a_second_recipe_is_one_more_variant(source: Path, tmp_path: Path) -> No
         export_model(source, out, replace(SETTINGS, max_tokens=16), lambda _: None)
 
 
+def _copy(source: Path, folder: Path) -> Path:
+    return shutil.copytree(source, folder)
+
+
 def test_a_failure_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    for path in source.rglob("*"):
-        if path.is_file():
-            (broken / path.relative_to(source)).parent.mkdir(exist_ok=True)
-            (broken / path.relative_to(source)).write_bytes(path.read_bytes())
+    broken = _copy(source, tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(ModelError, match="export to ONNX failed"):
         export_model(broken, tmp_path / "models" / "tiny", SETTINGS, lambda _: None)
     assert not list((tmp_path / "models").iterdir())
+
+
+def test_weights_that_are_a_pickle_are_refused_by_name(source: Path, tmp_path: Path) -> None:
+    pickled = _copy(source, tmp_path / "pickled")
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin"):
+        export_model(pickled, tmp_path / "tiny", SETTINGS, lambda _: None)
+
+
+def test_the_licence_is_the_one_given_or_that_of_the_card(source: Path, tmp_path: Path) -> None:
+    steps: list[str] = []
+    settings = replace(SETTINGS, licence="", languages=(), recipe="fp32")
+    assert export_model(source, tmp_path / "without", settings, steps.append).licence == ""
+    assert steps[0].startswith("note: the source states no licence")
+    assert "licence not stated" in (tmp_path / "without" / "NOTICE").read_text()
+    card = _copy(source, tmp_path / "with-card")
+    (card / "README.md").write_text("---\nlicense: mit\nlanguage: de\n---\n")
+    manifest = export_model(card, tmp_path / "tiny", settings, lambda _: None)
+    assert (manifest.licence, manifest.languages) == ("MIT", ("de",))
+    assert "licence MIT" in (tmp_path / "tiny" / "NOTICE").read_text()
