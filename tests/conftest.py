@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-settings.register_profile("gate", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile(
+    "gate",
+    derandomize=True,
+    # How long an example takes to make or to try says something about the machine alone.
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
 settings.load_profile("gate")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
