@@ -10,6 +10,7 @@ lines (`--share`), since it takes so much longer; a part makes its start-up coun
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -60,6 +61,8 @@ def main() -> None:
         work_rates: dict[str, list[float]] = {job: [] for job in jobs}
         for _ in range(arguments.runs):
             for job, (texts, options) in jobs.items():
+                # What the job before wrote must not be on its way to the disk now.
+                os.sync()
                 start, spent = time.perf_counter(), cpu_seconds()
                 subprocess.run(
                     [sys.executable, "-m", "embedcli", "embed", *options, "--no-cache", "-q"],

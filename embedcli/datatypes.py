@@ -6,6 +6,7 @@ A stage never hands on its own objects: it takes and returns what is defined her
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ STDIN_NAME = "-"
 """How standard input is called where a path is expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One unit of input.
+_NO_FIELDS: Mapping[str, Json] = MappingProxyType({})
+
+
+class Record(NamedTuple):
+    """One unit of input. A tuple, since there are millions: a frozen dataclass takes four times as long.
 
     Attributes:
         id: Unique within its source.
@@ -57,7 +60,7 @@ class Record:
     id: str
     text: str
     raw: bytes = b""
-    fields: Mapping[str, Json] = field(default_factory=dict)
+    fields: Mapping[str, Json] = _NO_FIELDS
     path: str | None = None
     line: int = 1
     end_line: int = 1

@@ -290,7 +290,6 @@ def _in_records(
 
 def _queries(query: str | None, file: str | None, named: list[str], run: "Run") -> list["Record"]:
     """Return the queries as records: the one that was typed, or those of a file."""
-    from dataclasses import replace
     from pathlib import Path
 
     from embedcli.cli.resolve import stdin_bytes
@@ -311,7 +310,7 @@ def _queries(query: str | None, file: str | None, named: list[str], run: "Run") 
         raise UsageError(f"{file}: no queries in it")
     # A query without an id of its own goes by its line, as it would from standard input.
     return [
-        replace(record, id=str(record.line)) if record.id == f"{record.path}:{record.line}" else record
+        record._replace(id=str(record.line)) if record.id == f"{record.path}:{record.line}" else record
         for record in found
     ]
 

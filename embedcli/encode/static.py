@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
-    from embedcli.datatypes import OnLong, TokenSpan, Vectors
+    from embedcli.datatypes import OnLong, TokenSpan
     from embedcli.encode.manifest import Manifest
 
 BLOCK_TEXTS = 256
@@ -85,34 +85,30 @@ class StaticEncoder:
         if self._texts > SCALED_AFTER_TEXTS:
             # The products are the same, number for number.
             self._table = self._table.scaled()
-        vectors = np.empty((len(texts), self.manifest.dim), dtype=np.float32)
-        token_counts = [0] * len(texts)
 
-        def work(start: int) -> None:
+        def work(start: int) -> Encoded:
             if self._stopped:
                 raise ModelError("the encoder was closed")
-            stop = min(start + BLOCK_TEXTS, len(texts))
-            vectors[start:stop], token_counts[start:stop] = self._encode_block(
-                [prompt + text for text in texts[start:stop]] if prompt else texts[start:stop], on_long
-            )
+            block = texts[start : start + BLOCK_TEXTS]
+            return self._encode_block([prompt + text for text in block] if prompt else block, on_long)
 
         starts = range(0, len(texts), BLOCK_TEXTS)
         if min(self.jobs, len(starts)) <= 1:
-            for start in starts:
-                work(start)
+            blocks = [work(start) for start in starts]
         else:
             if self._pool is None:
                 from concurrent.futures import ThreadPoolExecutor
 
                 self._pool = ThreadPoolExecutor(self.jobs, thread_name_prefix="encode")
-            for _ in self._pool.map(work, starts):
-                pass
+            blocks = list(self._pool.map(work, starts))
+        encoded = _joined(blocks, self.manifest.dim)
+        vectors = encoded.vectors
         if not np.isfinite(vectors).all():
             row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
             raise ModelError(
                 f"model {self.manifest.name} gave numbers that are not finite for {texts[row][:80]!r}"
             )
-        return Encoded(vectors, token_counts)
+        return encoded
 
     def close(self) -> None:
         """Stop the workers; a call that is under way ends early with a ModelError."""
@@ -121,15 +117,22 @@ class StaticEncoder:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def _encode_block(self, texts: Sequence[str], on_long: OnLong) -> tuple[Vectors, list[int]]:
+    def _encode_block(self, texts: Sequence[str], on_long: OnLong) -> Encoded:
         """Return the vectors of some texts and how many tokens each has."""
-        limit = self.manifest.max_tokens
-        ids_of = self._words.token_ids(texts, limit if on_long == "truncate" else None)
-        kept = [ids[:limit] for ids in ids_of] if on_long == "truncate" else ids_of
+        limit = self.manifest.max_tokens if on_long == "truncate" else None
+        tokens = self._words.token_ids(texts, limit)
         try:
-            means = self._table.means(kept)
+            means = self._table.means(tokens if limit is None else tokens.cut(limit))
         except IndexError:
             raise ModelError(
                 f"model {self.manifest.name}: its tokenizer knows tokens that the table has no row for"
             ) from None
-        return means, list(map(len, ids_of))
+        return Encoded(means, tokens.counts.tolist())
+
+
+def _joined(blocks: Sequence[Encoded], dim: int) -> Encoded:
+    """Return the blocks as one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    vectors = [block.vectors for block in blocks] or [np.empty((0, dim), dtype=np.float32)]
+    return Encoded(np.concatenate(vectors), [count for block in blocks for count in block.token_counts])

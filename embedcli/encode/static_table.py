@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,12 +19,12 @@ import numpy as np
 from embedcli.errors import DamagedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
     from embedcli.datatypes import Vector, Vectors
+    from embedcli.encode.token_ids import TokenIds
 
 SUMMED_TOKENS = 4096
 """Rows that are gathered at a time, 6 MiB as float32: a long text must not cost more memory."""
@@ -61,46 +60,44 @@ class StaticTable:
         """Numbers in a vector."""
         return int(self.rows.shape[1])
 
-    def means(self, ids_of: Sequence[Sequence[int]]) -> Vectors:
+    def means(self, tokens: TokenIds) -> Vectors:
         """Return the mean of each text's token vectors, shape (texts, dim), float32.
 
         Rows are added one after the other in the order of the text, here and in `scaled` tables alike: a
         mean depends on nothing but the text's own tokens. A text without tokens that count has a zero row.
 
         Args:
-            ids_of: Token ids of each text, all below the number of rows.
+            tokens: Token ids of each text, all below the number of rows.
         """
         if self.is_scaled:
-            return self._means_by_product(ids_of)
-        means = np.empty((len(ids_of), self.dim), dtype=np.float32)
-        for row, ids in enumerate(ids_of):
+            return self._means_by_product(tokens)
+        means = np.empty((len(tokens.ends) - 1, self.dim), dtype=np.float32)
+        for row, ids in enumerate(tokens.each()):
             total, counted = self._sum(ids)
             np.divide(total, max(counted, 1), out=means[row])
         return means
 
-    def _sum(self, ids: Sequence[int]) -> tuple[Vector, int]:
+    def _sum(self, ids: npt.NDArray[np.int64]) -> tuple[Vector, int]:
         """Return the sum of some tokens' vectors, and how many of them count."""
         total, counted = np.zeros(self.dim, dtype=np.float32), 0
         for start in range(0, len(ids), SUMMED_TOKENS):
-            index = np.array(ids[start : start + SUMMED_TOKENS], dtype=np.intp)
+            index = ids[start : start + SUMMED_TOKENS]
             rows = self.rows.take(index, 0) * self.scales[index, None]
             # The sum so far goes first: the same additions as in one step.
             total = np.add.reduce(np.concatenate([total[None], rows]) if start else rows, 0)
             counted += int(np.count_nonzero(self.scales[index]))
         return total, counted
 
-    def _means_by_product(self, ids_of: Sequence[Sequence[int]]) -> Vectors:
+    def _means_by_product(self, tokens: TokenIds) -> Vectors:
         """Return the same as a product of a sparse matrix and the table, which adds in the same order."""
         from scipy.sparse import csr_array
 
-        ends = np.zeros(len(ids_of) + 1, dtype=np.int64)
-        np.cumsum([len(ids) for ids in ids_of], out=ends[1:])
-        ids = np.fromiter(chain.from_iterable(ids_of), dtype=np.int64, count=int(ends[-1]))
+        ids, ends = tokens
         if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(self.rows):
             # The product below does not look.
             raise IndexError(int(ids.max()))
         counts = np.ones(len(ids), dtype=np.float32)
-        means: Vectors = csr_array((counts, ids, ends), shape=(len(ids_of), len(self.rows))) @ self.rows
+        means: Vectors = csr_array((counts, ids, ends), shape=(len(ends) - 1, len(self.rows))) @ self.rows
         counted = (
             np.diff(ends) if self.all_count else np.diff(np.append(0, np.cumsum(self.scales[ids] != 0))[ends])
         )
@@ -114,8 +111,7 @@ class StaticTable:
         """
         if self.is_scaled:
             return self
-        vectors = self.rows.astype(np.float32)
-        vectors *= self.scales[:, None]
+        vectors = np.multiply(self.rows, self.scales[:, None], dtype=np.float32)
         return StaticTable(vectors, (self.scales != 0).astype(np.float32))
 
 

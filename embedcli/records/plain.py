@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 def line_records(reading: Reading, blocks: Iterator[bytes]) -> Iterator[Record]:
     """Yield one record for each line, blank ones too; their raw bytes join back to the input."""
-    path = reading.source.path
+    path, place_id, decode = reading.source.path, reading.place_id, reading.decode
     for number, raw in enumerate(iter_lines(blocks, reading.settings.max_record_bytes), start=1):
         if isinstance(raw, LongLine):
             reading.skip_long(number, raw.size_bytes)
             continue
-        try:
-            reading.check_nul(raw)
-        except BadRecordError as error:
-            reading.skip(error.reason, number, hint=error.hint)
-            continue
-        text = reading.decode(raw.removesuffix(b"\n").removesuffix(b"\r"))
-        yield Record(reading.place_id(number), text, raw, path=path, line=number, end_line=number)
+        if b"\0" in raw:
+            try:
+                reading.check_nul(raw)
+            except BadRecordError as error:
+                reading.skip(error.reason, number, hint=error.hint)
+                continue
+        text = decode(raw.removesuffix(b"\n").removesuffix(b"\r"))
+        yield Record(place_id(number), text, raw, path=path, line=number, end_line=number)
 
 
 def null_records(reading: Reading, blocks: Iterator[bytes]) -> Iterator[Record]:

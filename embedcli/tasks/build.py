@@ -306,12 +306,12 @@ class Build:
         for record in records:
             if record.is_blank:
                 continue
-            named = replace(record, id=_stored_id(record, source, relative))
+            named = record._replace(id=_stored_id(record, source, relative))
             stored = self._writer.stored_record(number, named.id)
             chunking = root.chunking or ("paragraphs" if records.format == "whole" else "none")
             if not self._settings.keep_text:
                 hidden = text_names(root.read.columns or root.read.text_fields, tuple(named.fields))
-                named = replace(named, fields=without(named.fields, hidden))
+                named = named._replace(fields=without(named.fields, hidden))
             fields, content_of_record = fields_json(named), _record_hash(named)
             if stored is not None and may_reuse and stored.text_hash == content_of_record:
                 self._writer.move_record(number, stored, named, fields)

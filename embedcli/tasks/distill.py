@@ -147,6 +147,7 @@ def _measured(fit: TableFit, table: StaticTable, held_out: _HeldOut, dim: int) -
     import numpy as np
 
     from embedcli.encode.static_table import StaticTable
+    from embedcli.encode.token_ids import TokenIds
     from embedcli.vectors.normalize import normalize
 
     report = DistillReport(int(np.count_nonzero(table.scales)), fit.texts, len(held_out.ids_of))
@@ -154,7 +155,8 @@ def _measured(fit: TableFit, table: StaticTable, held_out: _HeldOut, dim: int) -
         return report
     start = fit.start(dim)
     lone = StaticTable(start, (start != 0).any(axis=1).astype(np.float32))
-    before, after = (normalize(made.means(held_out.ids_of)) for made in (lone, table))
+    tokens = TokenIds.of(held_out.ids_of)
+    before, after = (normalize(made.means(tokens)) for made in (lone, table))
     wanted = normalize(np.concatenate(held_out.vectors) @ fit.axes(dim))
     return replace(
         report,
@@ -198,8 +200,8 @@ def _encoded(
     words = WordTokenizer(tokenizer)
     texts = (record for record in records if record.text.strip())
     for batch, vectors in overlapped(batches(texts, lambda record: record.text), teacher.record_vectors):
-        ids_of = words.token_ids([record.text for record in batch], _MAX_TEXT_TOKENS)
-        yield [ids[:_MAX_TEXT_TOKENS] for ids in ids_of], normalize(vectors)
+        tokens = words.token_ids([record.text for record in batch], _MAX_TEXT_TOKENS)
+        yield tokens.cut(_MAX_TEXT_TOKENS).lists(), normalize(vectors)
 
 
 def _take(fit: TableFit, held_out: _HeldOut, ids_of: list[list[int]], vectors: Vectors) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.tasks.chunks import record_chunks
-from embedcli.tasks.pipeline import batches, overlapped
+from embedcli.tasks.pipeline import batches, in_turn, overlapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +35,8 @@ def embed(records: Iterable[Record], vectorizer: Vectorizer) -> Iterator[Embedde
     """
     if vectorizer.settings.on_long == "split":
         records = split_long(records, vectorizer)
-    for batch, vectors in overlapped(batches(records, lambda record: record.text), vectorizer.record_vectors):
+    staged = in_turn if vectorizer.is_lookup else overlapped
+    for batch, vectors in staged(batches(records, lambda record: record.text), vectorizer.record_vectors):
         yield EmbeddedBatch(batch, vectors)
 
 
@@ -55,8 +55,7 @@ def split_long(records: Iterable[Record], vectorizer: Vectorizer) -> Iterator[Re
             continue
         fields = {key: value for key, value in record.fields.items() if value != record.text}
         for chunk in chunks:
-            yield replace(
-                record,
+            yield record._replace(
                 id=f"{record.id}#{chunk.ordinal}",
                 text=chunk.text,
                 line=chunk.line,

@@ -66,7 +66,7 @@ def import_vectors(
         identity = _identity(index, settings, vectorizer, survey)
         dtype: VectorDtype = "float32"
         if not settings.encode and source.width is not None:
-            dims = (vectorizer.model.manifest.dim, vectorizer.dim)
+            dims = (vectorizer.full_dim, vectorizer.dim)
             dtype = codes_dtype(source, survey.dtypes, dims)
         with open_for_writing(
             index, identity, lock_timeout_seconds=settings.lock_timeout_seconds

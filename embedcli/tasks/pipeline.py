@@ -29,6 +29,16 @@ def batches(items: Iterable[T], text_of: Callable[[T], str]) -> Iterator[list[T]
         yield batch
 
 
+def in_turn(items: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, R]]:
+    """Yield each item with `work(item)`, in this thread.
+
+    For work that holds the interpreter's lock as long as reading and writing do: threads would only wait for
+    each other.
+    """
+    for item in items:
+        yield item, work(item)
+
+
 def overlapped(items: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, R]]:
     """Yield each item with `work(item)`, done in a thread while the next item is read and the last used.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.datatypes import Chunk, Hit, Record
 from embedcli.errors import UsageError
 from embedcli.tasks.chunks import record_chunks
-from embedcli.tasks.pipeline import batches, overlapped
+from embedcli.tasks.pipeline import batches, in_turn, overlapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -83,13 +83,14 @@ def search_records(
     def vectors_of(batch: list[_Unit]) -> Vectors:
         return documents.record_vectors(
             [
-                unit.record if unit.record.vector is not None else replace(unit.record, text=unit.chunk.text)
+                unit.record if unit.record.vector is not None else unit.record._replace(text=unit.chunk.text)
                 for unit in batch
             ]
         )
 
     all_units = _units(records, documents, chunking)
-    for batch, vectors in overlapped(batches(all_units, lambda unit: unit.chunk.text), vectors_of):
+    staged = in_turn if documents.is_lookup else overlapped
+    for batch, vectors in staged(batches(all_units, lambda unit: unit.chunk.text), vectors_of):
         for top in tops:
             top.add(vectors, first)
         units.update(enumerate(batch, start=first))

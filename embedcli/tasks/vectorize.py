@@ -125,6 +125,11 @@ class Vectorizer:
         return self.encoder.content_tokens - len(self.encoder.token_spans(self.prompt))
 
     @property
+    def is_lookup(self) -> bool:
+        """Whether vectors are looked up in a table, which takes no longer than reading their texts."""
+        return self.model.manifest.kind == "static"
+
+    @property
     def vector_model(self) -> str:
         """What a vector says it is from: `name:variant:` and the beginning of the fingerprint."""
         return vector_origin(self.model.manifest.name, self.variant, self.fingerprint)
@@ -154,7 +159,7 @@ class Vectorizer:
         """
         import numpy as np
 
-        if self.model.manifest.kind == "static":
+        if self.is_lookup:
             return self._look_up(texts)
         keys = [self._key(text) for text in texts]
         known = self._known(dict.fromkeys(keys))
@@ -177,10 +182,12 @@ class Vectorizer:
         """
         import numpy as np
 
-        vectors = np.zeros((len(records), self.dim), dtype=np.float32)
         to_encode = [
             row for row, record in enumerate(records) if record.vector is None and not record.is_blank
         ]
+        if len(to_encode) == len(records):
+            return self.text_vectors([record.text for record in records])
+        vectors = np.zeros((len(records), self.dim), dtype=np.float32)
         vectors[to_encode] = self.text_vectors([records[row].text for row in to_encode])
         for row, record in enumerate(records):
             if record.vector is not None:
@@ -260,6 +267,8 @@ class Vectorizer:
 
     def _count_long(self, texts: Sequence[str], token_counts: Sequence[int]) -> None:
         limit = self.model.manifest.max_tokens
+        if max(token_counts, default=0) <= limit:
+            return
         for text, tokens in zip(texts, token_counts, strict=True):
             if tokens <= limit:
                 continue

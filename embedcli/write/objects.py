@@ -101,9 +101,8 @@ def with_vector(
     if scale is not None:
         about["vector_scale"] = scale
     if as_base64:
-        numbers = (
-            b'"' + base64.b64encode(codes.astype(codes.dtype.newbyteorder("<"), copy=False)) + b'"'
-        )
+        little_endian = codes.astype(codes.dtype.newbyteorder("<"), copy=False)
+        numbers = b'"' + base64.b64encode(little_endian.data) + b'"'
     else:
         # orjson has no float16; its shortest float32 form is exact all the same.
         plain = codes.astype("float32", copy=False) if codes.dtype.kind == "f" else codes

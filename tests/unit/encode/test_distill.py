@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from embedcli.encode import distill
 from embedcli.encode.distill import TableFit, conjugate_gradients, token_weights
 from embedcli.encode.static_table import StaticTable
+from embedcli.encode.token_ids import TokenIds
 
 VOCABULARY, DIM = 60, 8
 
@@ -137,7 +138,7 @@ def test_a_rare_token_keeps_near_where_it_began() -> None:
 
 def test_the_mean_of_a_static_table_is_what_was_fitted() -> None:
     table = np.random.default_rng(0).normal(size=(VOCABULARY, DIM)).astype(np.float32)
-    found = StaticTable(table, np.ones(VOCABULARY, np.float32)).means([[3, 3, 5], [7]])
+    found = StaticTable(table, np.ones(VOCABULARY, np.float32)).means(TokenIds.of([[3, 3, 5], [7]]))
     assert np.allclose(found, means(table, [[3, 3, 5], [7]]), atol=1e-6)
     with pytest.raises(IndexError):
-        StaticTable(table, np.ones(VOCABULARY, np.float32)).means([[VOCABULARY]])
+        StaticTable(table, np.ones(VOCABULARY, np.float32)).means(TokenIds.of([[VOCABULARY]]))

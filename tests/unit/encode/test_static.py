@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embedcli.encode import static
 from embedcli.encode.catalog import EncoderSettings, Model, find_model, open_encoder
 from embedcli.encode.static_folder import StaticFacts, write_static_folder
 from embedcli.encode.static_table import StaticTable, quantize_rows, read_table, write_table
+from embedcli.encode.token_ids import TokenIds
 from embedcli.encode.tokenizer import Tokenizer
 from embedcli.encode.word_vectors import word_tokenizer
 from embedcli.encode.words import WordTokenizer
@@ -50,6 +52,16 @@ def shipped_tokenizer() -> Tokenizer:
     return Tokenizer(model.folder / model.manifest.tokenizer)
 
 
+@pytest.fixture(scope="module")
+def cased_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    model = find_model()
+    content = json.loads((model.folder / model.manifest.tokenizer).read_text("utf-8"))
+    content["normalizer"] |= {"lowercase": False, "strip_accents": False}
+    path = tmp_path_factory.mktemp("cased") / "tokenizer.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return Tokenizer(path)
+
+
 def test_a_text_is_the_mean_of_its_tokens_and_unknown_words_do_not_count(tmp_path: Path) -> None:
     vectors = rows(len(WORDS))
     encoder = make(tmp_path / "m", quantize_rows(with_unknown(vectors)))
@@ -75,10 +87,12 @@ def test_a_mean_is_the_same_bits_alone_in_company_and_from_the_scaled_table(dtyp
         table = StaticTable(vectors.astype(dtype), counts)
     rng = np.random.default_rng(1)
     ids_of = [list(rng.integers(0, 41, size=size)) for size in (1, 2, 5, 17, 300, 5000, 0, 9000, 3)]
-    together = table.means(ids_of)
-    alone = np.concatenate([table.means([ids]) for ids in ids_of])
-    scaled = table.scaled().means(ids_of)
-    scaled_alone = np.concatenate([table.scaled().means([ids]) for ids in reversed(ids_of)])[::-1]
+    together = table.means(TokenIds.of(ids_of))
+    alone = np.concatenate([table.means(TokenIds.of([ids])) for ids in ids_of])
+    scaled = table.scaled().means(TokenIds.of(ids_of))
+    scaled_alone = np.concatenate([table.scaled().means(TokenIds.of([ids])) for ids in reversed(ids_of)])[
+        ::-1
+    ]
     assert together.tobytes() == alone.tobytes() == scaled.tobytes() == scaled_alone.tobytes()
     exact = np.stack(
         [
@@ -183,6 +197,14 @@ def test_a_table_runs_on_no_gpu_and_replaces_no_folder(tmp_path: Path) -> None:
 
 
 PLAIN = st.text(st.characters(min_codepoint=1, max_codepoint=126), max_size=60)
+LETTERS = st.text(
+    st.one_of(
+        st.characters(min_codepoint=0xA1, max_codepoint=0x52F),
+        st.characters(min_codepoint=32, max_codepoint=126),
+        st.just(" "),
+    ),
+    max_size=60,
+)
 ANY = st.text(max_size=40)
 ODD = st.sampled_from(
     [
@@ -196,6 +218,13 @@ ODD = st.sampled_from(
         "e\u0301",
         "\x7f",
         "a\x00b",
+        "a \x01 b",
+        "\xa0",
+        "\xad-\xad",
+        "a \u0301b c\u0301",
+        "ΟΔΟΣ ΣΟΦΟΣ Ǆ İ ŉ",
+        "x" * 65,
+        "(one)(two),three ... four!",
         "\u3000",
         "中文",
     ]
@@ -203,22 +232,26 @@ ODD = st.sampled_from(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.one_of(PLAIN, ANY, ODD), max_size=4))
+@given(st.lists(st.one_of(PLAIN, LETTERS, ANY, ODD), max_size=6), st.booleans())
 def test_words_looked_up_are_the_tokens_of_the_whole_text(
-    shipped_tokenizer: Tokenizer, texts: list[str]
+    shipped_tokenizer: Tokenizer, cased_tokenizer: Tokenizer, texts: list[str], is_cased: bool
 ) -> None:
-    words = WordTokenizer(shipped_tokenizer)
+    tokenizer = cased_tokenizer if is_cased else shipped_tokenizer
+    words = WordTokenizer(tokenizer)
     joined = [*texts, " ".join(texts)]
-    expected = [shipped_tokenizer.token_ids(text) for text in joined]
-    assert words.token_ids(joined) == expected
-    assert words.token_ids(joined) == expected
+    expected = [tokenizer.token_ids(text) for text in joined]
+    assert words.token_ids(joined).lists() == expected
+    assert words.token_ids(joined).lists() == expected
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.one_of(PLAIN, LETTERS, ANY, ODD), max_size=4), max_size=4))
 def test_a_word_memory_that_is_full_begins_anew(
-    shipped_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+    shipped_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
 ) -> None:
-    monkeypatch.setattr("embedcli.encode.words.REMEMBERED_WORDS", 3)
+    # Nearly all words share a place, and every other call finds no room.
+    monkeypatch.setattr("embedcli.encode.words.REMEMBERED_WORDS", 4)
+    monkeypatch.setattr("embedcli.encode.words.REMEMBERED_TOKENS", 300)
     words = WordTokenizer(shipped_tokenizer)
-    text = "one two three four five six one"
-    assert words.token_ids([text]) == [shipped_tokenizer.token_ids(text)]
-    assert len(words._ids) <= 3
+    for texts in calls:
+        assert words.token_ids(texts).lists() == [shipped_tokenizer.token_ids(text) for text in texts]

@@ -8,7 +8,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedcli.tasks.pipeline import BATCH_CHARS, BATCH_ITEMS, batches, overlapped
+from embedcli.tasks.pipeline import BATCH_CHARS, BATCH_ITEMS, batches, in_turn, overlapped
 
 
 @given(st.lists(st.integers(0, BATCH_CHARS), max_size=40))
@@ -23,6 +23,7 @@ def test_batches_join_back_and_are_bounded(sizes: list[int]) -> None:
 @given(st.lists(st.integers()))
 def test_overlapped_work_keeps_the_order(items: list[int]) -> None:
     assert list(overlapped(items, lambda item: item * 2)) == [(item, item * 2) for item in items]
+    assert list(in_turn(items, lambda item: item * 2)) == [(item, item * 2) for item in items]
 
 
 def test_the_next_item_is_read_while_one_is_worked_on() -> None:
