@@ -515,7 +515,7 @@ def many(program: Program, count: int) -> np.ndarray:
 def test_a_stopped_import_keeps_what_was_committed_and_goes_on(
     program: Program, number: int, code: int
 ) -> None:
-    count = 20_000
+    count = 8_000
     many(program, count)
     process = program.start("index", "import", "m.npy", "-i", "x.emb", "-q")
     path = program.folder / "x.emb"

@@ -341,6 +341,7 @@ def test_many_short_lines_take_constant_memory():
         capture_output=True,
         check=True,
         cwd=Path(__file__).parents[3],
+        env=bare_environment(),
     )
     count, grown_kib = map(int, done.stdout.split())
     assert count == 300_000
