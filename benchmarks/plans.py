@@ -101,6 +101,8 @@ def one_query(index: Path, texts: list[str], runs: int, *, with_graph: bool) -> 
                 text,
                 "-i",
                 str(index),
+                "--mode",
+                "dense",
                 "--plan",
                 way,
                 "--json",

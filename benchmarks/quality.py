@@ -2,12 +2,14 @@
 
     python benchmarks/quality.py --sts stsb-test.csv --retrieval scifact/
     python benchmarks/quality.py --sts stsb-test.csv --retrieval scifact/ --model static
+    python benchmarks/quality.py --retrieval scifact/ --modes
     python benchmarks/quality.py --retrieval scifact/ --cascade static,default
 
 `--sts` is CSV without a header: two sentences and a score. `--retrieval` is a folder with `corpus.jsonl`
-(`_id`, `title`, `text`), `queries.jsonl` and `qrels.tsv` (query, document, relevance). Prints Spearman's
-rank correlation and nDCG@10, both x 100; for a cascade, nDCG@10 and the share of queries that the second
-encoder was asked, by margin, beside a random choice of as many. Needs scipy, which scikit-learn brings along.
+(`_id`, `title`, `text`), `queries.jsonl` and `qrels.tsv` (query, document, relevance) or `qrels.jsonl`. Prints
+Spearman's rank correlation and nDCG@10 of vectors alone, both x 100; with `--modes` nDCG@10 and recall@2 by
+what ranks; for a cascade, nDCG@10 and the share of queries that the second encoder was asked, by margin, beside
+a random choice of as many. Needs scipy, which scikit-learn brings along.
 """
 
 from __future__ import annotations
@@ -24,6 +26,16 @@ import tempfile
 from pathlib import Path
 
 TOP_K = 10
+PARTS_PER_DOCUMENT = 5
+"""Chunks asked for, for each document that is wanted: a long one has several, the best of which counts."""
+
+MODES = (
+    ("--mode", "dense"),
+    ("--mode", "lexical"),
+    ("--mode", "hybrid"),
+    ("--mode", "hybrid", "--fuse", "minmax"),
+    ("--mode", "hybrid", "--fuse", "rrf"),
+)
 
 
 def main() -> None:
@@ -31,6 +43,7 @@ def main() -> None:
     parser.add_argument("--sts", type=Path)
     parser.add_argument("--retrieval", type=Path)
     parser.add_argument("--model", default="default")
+    parser.add_argument("--modes", action="store_true")
     parser.add_argument("--cascade", metavar="CHEAP,COSTLY")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
@@ -39,11 +52,13 @@ def main() -> None:
             return
         if arguments.sts:
             print(f"STS, Spearman x 100: {100 * spearman(arguments.sts, Path(work), arguments.model):.2f}")
-        if arguments.retrieval:
+        if arguments.retrieval and arguments.modes:
+            modes(arguments.retrieval, Path(work), arguments.model)
+        elif arguments.retrieval:
             for on_long in ("truncate", "pool"):
                 index = Path(work) / f"{on_long}.emb"
                 build(arguments.retrieval, index, arguments.model, on_long)
-                ranked = ndcg_by_query(arguments.retrieval, Path(work), "-i", index, "-m", arguments.model)
+                ranked = ndcg_by_query(arguments.retrieval, Path(work), "-i", index, "--mode", "dense")
                 value = statistics.fmean(ranked.values())
                 print(
                     f"retrieval, one vector a document (--on-long {on_long}), nDCG@{TOP_K} x 100: {100 * value:.2f}"
@@ -78,9 +93,35 @@ def build(folder: Path, index: Path, model: str, on_long: str) -> None:
     )
 
 
+def modes(folder: Path, work: Path, model: str) -> None:
+    """Print what each way of ranking finds, with long documents cut and with all of their chunks."""
+    print("long documents  nDCG@10  recall@2")
+    for on_long in ("truncate", "split"):
+        index = work / f"{on_long}.emb"
+        build(folder, index, model, on_long)
+        for mode in MODES:
+            hits = hits_by_query(folder, work, "-i", index, *mode)
+            gain = statistics.fmean(ndcg(hits, folder).values())
+            found = statistics.fmean(recall(hits, folder, 2))
+            print(f"{on_long:14}  {100 * gain:7.2f}  {found:8.3f}  {' '.join(mode)}")
+
+
+def recall(hits: dict[str, list[dict[str, object]]], folder: Path, top_k: int) -> list[float]:
+    """Return the share of each query's relevant documents that is among the first hits."""
+    relevant = relevance(folder)
+    return [
+        sum(str(hit["id"]) in relevant[query] for hit in found[:top_k]) / len(relevant[query])
+        for query, found in hits.items()
+    ]
+
+
 def relevance(folder: Path) -> dict[str, dict[str, int]]:
     """Return the relevant documents of each query, with their grade."""
     relevant: dict[str, dict[str, int]] = {}
+    if (folder / "qrels.jsonl").exists():
+        for row in map(json.loads, (folder / "qrels.jsonl").open(encoding="utf-8")):
+            relevant.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
+        return relevant
     with (folder / "qrels.tsv").open(encoding="utf-8", newline="") as stream:
         for query, document, grade in csv.reader(stream, delimiter="\t"):
             if grade.isdecimal() and int(grade) > 0:
@@ -89,7 +130,7 @@ def relevance(folder: Path) -> dict[str, dict[str, int]]:
 
 
 def hits_by_query(folder: Path, work: Path, *options: object) -> dict[str, list[dict[str, object]]]:
-    """Ask all queries that have a relevant document in one process."""
+    """Ask all queries that have a relevant document in one process; of each document, the best chunk counts."""
     relevant = relevance(folder)
     queries = [json.loads(line) for line in (folder / "queries.jsonl").open(encoding="utf-8")]
     asked = work / "asked.jsonl"
@@ -103,23 +144,31 @@ def hits_by_query(folder: Path, work: Path, *options: object) -> dict[str, list[
     found: dict[str, list[dict[str, object]]] = {
         query["_id"]: [] for query in queries if query["_id"] in relevant
     }
-    for line in run("search", "--queries", asked, *options, "-n", TOP_K, "--json").splitlines():
+    count = TOP_K * PARTS_PER_DOCUMENT
+    for line in run("search", "--queries", asked, *options, "-n", count, "--json").splitlines():
         hit = json.loads(line)
-        found[hit["query"]].append(hit)
+        own = found[hit["query"]]
+        if len(own) < TOP_K and hit["id"] not in {other["id"] for other in own}:
+            own.append(hit)
     return found
 
 
 def ndcg_by_query(folder: Path, work: Path, *options: object) -> dict[str, float]:
-    """Return nDCG@10 of each query that has a relevant document.
+    """Return nDCG@10 of each query that has a relevant document."""
+    return ndcg(hits_by_query(folder, work, *options), folder)
+
+
+def ndcg(hits: dict[str, list[dict[str, object]]], folder: Path) -> dict[str, float]:
+    """Return nDCG@10 of each query.
 
     Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002, with the
     relevance itself as gain, as the BEIR benchmark has it.
     """
     relevant = relevance(folder)
     return {
-        query: discounted([relevant[query].get(str(hit["id"]), 0) for hit in hits])
+        query: discounted([relevant[query].get(str(hit["id"]), 0) for hit in found])
         / discounted(sorted(relevant[query].values(), reverse=True)[:TOP_K])
-        for query, hits in hits_by_query(folder, work, *options).items()
+        for query, found in hits.items()
     }
 
 
@@ -128,7 +177,10 @@ def cascade(folder: Path, work: Path, models: str) -> None:
     cheap, costly = models.split(",")
     build(folder, work / "cheap.emb", cheap, "pool")
     build(folder, work / "costly.emb", costly, "pool")
-    alone = {name: ndcg_by_query(folder, work, "-i", work / f"{name}.emb") for name in ("cheap", "costly")}
+    alone = {
+        name: ndcg_by_query(folder, work, "-i", work / f"{name}.emb", "--mode", "dense")
+        for name in ("cheap", "costly")
+    }
     for name, values in alone.items():
         print(f"{name} alone: {100 * statistics.fmean(values.values()):.2f}")
     options = ("-i", work / "cheap.emb", "--cascade", models, "--cache", work / "cache")

@@ -29,8 +29,10 @@ Json: TypeAlias = Any
 Format = Literal["auto", "lines", "null", "whole", "jsonl", "csv", "tsv", "parquet"]
 Chunking = Literal["none", "lines", "paragraphs", "tokens"]
 OnLong = Literal["split", "pool", "truncate", "error"]
+Fusion = Literal["zscore", "minmax", "rrf"]
 PoolingMode = Literal["mean", "cls", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
 Role = Literal["query", "document"]
+SearchMode = Literal["hybrid", "dense", "lexical"]
 StoredDtype = Literal["float32", "float16", "int8", "binary"]
 VectorDtype = Literal["float32", "float16", "int8", "uint8", "binary"]
 
@@ -155,13 +157,28 @@ class Problem:
     hint: str = ""
 
 
+class ScorePart(NamedTuple):
+    """One part of a fused score; the score is the sum of weight x scaled over its parts.
+
+    Attributes:
+        value: As the part gives it: a cosine, a BM25 score.
+        scaled: The same over the pool of the query, without a unit.
+        weight: 0 to 1.
+    """
+
+    value: float
+    scaled: float
+    weight: float
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One answer to a query.
 
     Attributes:
-        score: What ranks, higher is closer.
-        cosine: Cosine of query and chunk, -1 to 1.
+        score: What ranks, higher is closer: the cosine, or BM25 (above 0), or a fused score, which says
+            nothing beyond its own query.
+        cosine: Cosine of query and chunk, -1 to 1; None where only words were compared.
         id: The record's id.
         chunk: The chunk's number in the record, from 1.
         path: The file, relative to the working directory where that is possible; None for standard input.
@@ -170,10 +187,11 @@ class Hit:
         text: The chunk's text; None where an index keeps no text.
         fields: The record's own fields.
         model: The encoder that the cosine is from, where a search asked several; else None.
+        parts: What the score is made of, by the name of the part; empty where it is one.
     """
 
     score: float
-    cosine: float
+    cosine: float | None
     id: str
     chunk: int
     path: str | None
@@ -182,6 +200,7 @@ class Hit:
     text: str | None
     fields: Mapping[str, Json] = field(default_factory=dict)
     model: str | None = None
+    parts: Mapping[str, ScorePart] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -61,6 +61,40 @@ EfSearch: TypeAlias = Annotated[
 ExplainPlan: TypeAlias = Annotated[
     bool, typer.Option("--explain-plan", help="Say on standard error how the index is searched.")
 ]
+ModeOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--mode",
+        metavar="HOW",
+        help="What ranks an index's hits: hybrid (meaning and words), dense (meaning) or lexical (words)."
+        " Default: hybrid.",
+    ),
+]
+Fuse: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--fuse",
+        metavar="HOW",
+        help="How hybrid makes two scores one: zscore, minmax or rrf (by rank). Default: zscore.",
+    ),
+]
+Alpha: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--alpha", metavar="WEIGHT", min=0, max=1, help="Weight of meaning in hybrid, 0 to 1. Default: 0.45."
+    ),
+]
+LexicalQuery: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--lexical-query",
+        metavar="EXPR",
+        help="""Look for this instead of QUERY's words: '"exact phrase" AND wor* NOT other'.""",
+    ),
+]
+Explain: TypeAlias = Annotated[
+    bool, typer.Option("--explain", help="Show what each hit's score is made of; with --json, as parts.")
+]
 TopK: TypeAlias = Annotated[int, typer.Option("-n", "--top-k", metavar="N", min=1, help="Most hits.")]
 MinScore: TypeAlias = Annotated[
     float | None,

@@ -23,6 +23,7 @@ class Show:
         lines_before: int,
         lines_after: int,
         name_end: bytes,
+        explain: bool = False,
     ) -> None:
         """Check what was asked for.
 
@@ -37,6 +38,9 @@ class Show:
             raise UsageError("--json, -l and -c exclude each other")
         self._run, self._color = run, wants_color(color, sys.stdout)
         self._as_json, self._names_only, self._counts_only = as_json, names_only, counts_only
+        self._explain = explain
+        if explain and (names_only or counts_only or lines_before or lines_after):
+            raise UsageError("--explain shows each hit; -l, -c, -A, -B and -C do not")
         self._before, self._after, self._name_end = lines_before, lines_after, name_end
         self.seen = SeenLines()
 
@@ -66,6 +70,7 @@ class Show:
             else:
                 for query, hits in zip(queries, found, strict=True):
                     if self._as_json:
-                        write.write_hits_json(hits, query, output)
+                        write.write_hits_json(hits, query, output, explain=self._explain)
                     else:
-                        write.write_hits_text(hits, output, style, query if len(queries) > 1 else None)
+                        asked = query if len(queries) > 1 else None
+                        write.write_hits_text(hits, output, style, asked, explain=self._explain)

@@ -7,7 +7,7 @@ hash covers theirs.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FORMAT_VERSION = 1
 APPLICATION_ID = 0x656D6264
@@ -25,7 +25,10 @@ _AUTO_VACUUM = "INCREMENTAL"
 single vectors out of 211 segments in 13 ms instead of 110."""
 
 LEXICAL_TABLE = "lexical"
+LEXICAL_TOKENIZER = "porter unicode61"
+"""How texts become words: letters and digits without case and marks, English endings taken off."""
 
+_NoneType = type(None)
 _PYTHON_TYPES = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
 
 
@@ -36,12 +39,11 @@ class Column(NamedTuple):
     type: str
     holds: str
 
-    def holds_value(self, value: object) -> bool:
-        """Whether a value is of the column's type."""
+    @property
+    def python_types(self) -> tuple[Any, ...]:
+        """What a value of the column is in Python."""
         kind, _, constraints = self.type.partition(" ")
-        if value is None:
-            return not constraints
-        return isinstance(value, _PYTHON_TYPES[kind])
+        return (_PYTHON_TYPES[kind],) if constraints else (_PYTHON_TYPES[kind], _NoneType)
 
 
 class Table(NamedTuple):
@@ -52,12 +54,6 @@ class Table(NamedTuple):
     columns: tuple[Column, ...]
     indexes: tuple[str, ...] = ()
     options: str = ""
-
-    def fits(self, row: tuple[object, ...]) -> bool:
-        """Whether a row has the columns of the table, each of its type: SQLite itself takes any value."""
-        return len(row) == len(self.columns) and all(
-            column.holds_value(value) for column, value in zip(self.columns, row, strict=True)
-        )
 
     def sql(self) -> tuple[str, ...]:
         """Return the statements that create the table and its indexes."""
@@ -201,7 +197,7 @@ TABLES = (
 
 LEXICAL_SQL = (
     f"CREATE VIRTUAL TABLE {LEXICAL_TABLE} USING fts5"
-    "(text, content='chunk', content_rowid='id', tokenize='porter unicode61')"
+    f"(text, content='chunk', content_rowid='id', tokenize='{LEXICAL_TOKENIZER}')"
 )
 """The full-text table over `chunk.text`: it holds words and places, and no text of its own."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import numpy as np
 from embedcli.errors import ShrinkError
 from embedcli.index.checksum import SqlValue, row_hash
 from embedcli.index.meta import Identity, read_meta, write_meta
+from embedcli.index.rows import storable
 from embedcli.index.schema import LEXICAL_TABLE
 from embedcli.index.segments import append_segment, mark_rows, read_rows
 from embedcli.index.stored import FileStat, StoredRecord, StoredSource
@@ -363,11 +363,6 @@ class IndexWriter:
         hashes = list(found)
         vectors = read_rows(self._path, self._connection, [found[key] for key in hashes], self._identity.dim)
         return dict(zip(hashes, vectors, strict=True))
-
-
-def storable(text: str) -> str:
-    """Return a text that SQLite can hold: half surrogate pairs, which have no UTF-8 form, are replaced."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def fields_json(record: Record) -> str:

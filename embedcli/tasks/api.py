@@ -90,23 +90,32 @@ class Index:
         self.path, self._embedder = path, embedder
 
     def search(self, query: str, *, top_k: int = 10, min_score: float | None = None) -> list[Hit]:
-        """Return the chunks that are closest to a query, best first; equal scores by path and place.
+        """Return the chunks that answer a query best, best first; equal scores by path and place.
+
+        They are ranked as `embedcli search` does on an index: by vectors and words, or as the index says.
 
         Raises:
             UsageError: The query is blank.
             DamagedIndexError: What was read is not what was written.
         """
         from embedcli.datatypes import Record
-        from embedcli.index.file import stored_identity
+        from embedcli.tasks.ranking import ranking_of
         from embedcli.tasks.search import SearchSettings, query_vectors
-        from embedcli.tasks.search_index import IndexSettings, search_indexes
-
-        queries = self._embedder.vectorizer(
-            VectorSettings("query", dim=stored_identity(self.path).dim, normalize=True)
+        from embedcli.tasks.search_index import (
+            IndexSettings,
+            search_by_words,
+            search_indexes,
+            settings_of,
         )
-        wanted = SearchSettings(top_k, min_score)
-        vectors = query_vectors([Record("1", query)], queries)
-        return search_indexes([self.path], vectors, queries, wanted, IndexSettings())[0]
+
+        identity, stored, keeps_text = settings_of([self.path])
+        queries = self._embedder.vectorizer(VectorSettings("query", dim=identity.dim, normalize=True))
+        wanted, ranking = SearchSettings(top_k, min_score), ranking_of(stored, keeps_text=keeps_text)
+        asked = [Record("1", query)]
+        if ranking.mode == "lexical":
+            return search_by_words([self.path], asked, wanted, IndexSettings(), ranking)[0]
+        vectors = query_vectors(asked, queries)
+        return search_indexes([self.path], asked, vectors, queries, wanted, IndexSettings(), ranking)[0]
 
     def status(self) -> dict[str, Any]:
         """Return what the index holds, with the keys of `index status --json`."""

@@ -102,4 +102,4 @@ def margin(hits: Sequence[Hit]) -> float:
     """Return how far the best hit is ahead of the next one with another text; 2 where there is none."""
     best = hits[0]
     other = next((hit for hit in hits[1:] if hit.text is None or hit.text != best.text), None)
-    return 2.0 if other is None else best.cosine - other.cosine
+    return 2.0 if other is None else best.score - other.score

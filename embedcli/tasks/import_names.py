@@ -6,7 +6,7 @@ import hashlib
 from array import array
 from typing import TYPE_CHECKING
 
-from embedcli.index.writer import storable
+from embedcli.index.rows import storable
 from embedcli.records.exchange import RefusedRow, follows
 from embedcli.records.fingerprint import HASH_BYTES, text_hash
 

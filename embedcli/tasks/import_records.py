@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from embedcli.datatypes import STDIN_NAME, Problem, Record
-from embedcli.index.writer import fields_json, storable
+from embedcli.index.rows import storable
+from embedcli.index.writer import fields_json
 from embedcli.records.exchange import RefusedRow, chunks_of, follows
 from embedcli.tasks.build_queue import BuildQueue
 from embedcli.tasks.import_names import content_hash

@@ -38,14 +38,23 @@ class _Unit(NamedTuple):
     chunk: Chunk
 
 
-def query_vectors(queries: Sequence[Record], vectorizer: Vectorizer) -> Vectors:
-    """Return the queries' vectors, shape (q, dim), float32, in the role of a query; zeros for a blank one.
+def check_queries(queries: Sequence[Record]) -> None:
+    """Refuse to ask nothing.
 
     Raises:
         UsageError: There is one query and it is blank.
     """
     if len(queries) == 1 and queries[0].is_blank:
         raise UsageError("the query is empty", hint="embedcli search 'what to look for' PATH…")
+
+
+def query_vectors(queries: Sequence[Record], vectorizer: Vectorizer) -> Vectors:
+    """Return the queries' vectors, shape (q, dim), float32, in the role of a query; zeros for a blank one.
+
+    Raises:
+        UsageError: There is one query and it is blank.
+    """
+    check_queries(queries)
     return vectorizer.record_vectors(queries)
 
 

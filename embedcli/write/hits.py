@@ -41,8 +41,15 @@ class HitStyle:
     width: int | None = None
 
 
-def write_hits_json(hits: Sequence[Hit], query: str, output: Output) -> None:
-    """Write one object a line; a record's own fields stand after the named ones."""
+def write_hits_json(hits: Sequence[Hit], query: str, output: Output, *, explain: bool = False) -> None:
+    """Write one object a line; a record's own fields stand after the named ones.
+
+    Args:
+        hits: Best first.
+        query: The query's id, or the query.
+        output: Where to.
+        explain: Whether `parts` says what each score is made of.
+    """
     for rank, hit in enumerate(hits, start=1):
         named: dict[str, Any] = {
             "query": query,
@@ -56,18 +63,28 @@ def write_hits_json(hits: Sequence[Hit], query: str, output: Output) -> None:
             "end_line": hit.end_line,
             "text": hit.text,
             **({} if hit.model is None else {"model": hit.model}),
+            **({"parts": {name: part._asdict() for name, part in hit.parts.items()}} if explain else {}),
         }
         own = {key: value for key, value in hit.fields.items() if key not in named}
         output.write(dump({**named, **own}) + b"\n")
 
 
-def write_hits_text(hits: Sequence[Hit], output: Output, style: HitStyle, query: str | None = None) -> None:
+def write_hits_text(
+    hits: Sequence[Hit], output: Output, style: HitStyle, query: str | None = None, *, explain: bool = False
+) -> None:
     """Write `path:line:score:text`, the text in one line; standard input has no path.
 
-    Where there are several queries, each line begins with its query's id.
+    Args:
+        hits: Best first.
+        output: Where to.
+        style: How.
+        query: The query's id, which begins each line; None where there is one query.
+        explain: Whether a second line, indented, says what each score is made of.
     """
     for hit in hits:
         output.write(_hit_line(hit, _one_line(hit.text or ""), style, query))
+        if explain:
+            output.write(_parts_line(hit))
 
 
 def write_hits_with_context(
@@ -119,6 +136,14 @@ def _one_line(text: str) -> str:
 def _hit_line(hit: Hit, text: str, style: HitStyle, query: str | None = None) -> bytes:
     places = [(query, ""), (hit.path, _MAGENTA), (str(hit.line), _GREEN), (f"{hit.score:.4f}", "")]
     return _line(places, ":", text, style)
+
+
+def _parts_line(hit: Hit) -> bytes:
+    """Return the score as a sum: weight, scaled score, and what was scaled."""
+    parts = [
+        f"{part.weight:g} x {part.scaled:.4f} ({name} {part.value:.4f})" for name, part in hit.parts.items()
+    ]
+    return f"    {' + '.join(parts)}\n".encode()
 
 
 def _context_line(hit: Hit, number: int, text: str, style: HitStyle) -> bytes:

@@ -124,7 +124,7 @@ def test_a_wrong_condition_is_shown_with_its_place(
 def test_as_many_hits_as_there_are_although_the_nearest_are_forbidden(
     library: Program, way: tuple[object, ...]
 ) -> None:
-    query = ("search", "bake bread in an oven", "-i", "docs", "--json", "-n", 5)
+    query = ("search", "bake bread in an oven", "-i", "docs", "--mode", "dense", "--json", "-n", 5)
     assert all(name.startswith("b") for name in ids(library(*query)))
     hits = library(*query, "--where", 'status = "open"', *way).ok().objects
     assert {hit["id"] for hit in hits} == set(OPEN)
@@ -216,7 +216,7 @@ def test_options_about_an_index_are_refused_without_one(
 
 
 def test_explain_plan_says_one_line_and_changes_no_hit(library: Program) -> None:
-    query = ("search", "a refund that came late", "-i", "docs", "--json", "-n", 2)
+    query = ("search", "a refund that came late", "-i", "docs", "--mode", "dense", "--json", "-n", 2)
     silent = library(*query).ok()
     assert silent.err == ""
     for way, method, said in (
@@ -237,7 +237,7 @@ def test_several_indexes_are_one_ranking(library: Program, write: Write) -> None
     write("more/late.txt", "The money came back weeks after it should have.\n")
     write("more/rain.txt", "It rained all night.\n")
     library("index", "build", "more").ok()
-    query = ("search", "a refund that came late", "--json", "-n")
+    query = ("search", "a refund that came late", "--mode", "dense", "--json", "-n")
     alone = [hit for place in ("docs", "more") for hit in library(*query, 10, "-i", place).ok().objects]
     alone.sort(key=lambda hit: -hit["score"])
     together = library(*query, 4, "-i", "docs", "-i", "more", "-i", "docs", "--explain-plan").ok()
@@ -288,7 +288,7 @@ def test_each_of_many_queries_finds_what_it_finds_alone(
 
 
 def test_lines_of_many_queries_begin_with_their_ids(library: Program) -> None:
-    options = ("--queries", "-", "-i", "docs", "-n", 1)
+    options = ("--queries", "-", "-i", "docs", "-n", 1, "--mode", "dense")
     done = library("search", *options, stdin=QUESTIONS.encode()).ok()
     first, second = done.lines
     assert first.startswith("1:docs/tickets.jsonl:34:0.")

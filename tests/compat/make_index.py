@@ -40,12 +40,15 @@ def embedcli(*arguments: str, stdin: bytes = b"") -> bytes:
 
 
 def answers(index: Path) -> dict[str, list[dict[str, object]]]:
-    """The hits for every query, without what depends on where the index lies."""
+    """The nearest chunks to every query, without what depends on where the index lies."""
     return {
         query: [
             {key: hit[key] for key in ("rank", "cosine", "id", "chunk", "line", "text")}
             for hit in map(
-                json.loads, embedcli("search", query, "-i", str(index), "-n", "5", "--json").splitlines()
+                json.loads,
+                embedcli(
+                    "search", query, "-i", str(index), "--mode", "dense", "-n", "5", "--json"
+                ).splitlines(),
             )
         ]
         for query in QUERIES

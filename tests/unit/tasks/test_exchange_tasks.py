@@ -19,8 +19,9 @@ from embedcli.index.checksum import row_hash
 from embedcli.index.file import open_for_reading, open_for_writing
 from embedcli.index.meta import Identity
 from embedcli.index.reader import IndexReader
+from embedcli.index.rows import storable
 from embedcli.index.schema import SEGMENT_ROWS
-from embedcli.index.writer import IndexWriter, NewChunk, storable
+from embedcli.index.writer import IndexWriter, NewChunk
 from embedcli.records.exchange import ImportedRow, RefusedRow, follows
 from embedcli.records.vector_sources import open_vector_source
 from embedcli.tasks.export_index import export_index, shown_fields, vector_model

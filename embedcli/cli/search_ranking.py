@@ -1,0 +1,89 @@
+"""What ranks the hits of an index: `--mode`, `--fuse`, `--alpha`, `--lexical-query`."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from embedcli.datatypes import Fusion, SearchMode
+    from embedcli.index.meta import Identity
+    from embedcli.tasks.ranking import Ranking
+
+
+class TypedRanking(NamedTuple):
+    """The options as they were typed, checked against each other."""
+
+    mode: "SearchMode | None"
+    fusion: "Fusion | None"
+    alpha: float | None
+    expression: str | None
+
+    @property
+    def needs_index(self) -> bool:
+        """Whether they say something that only an index can do."""
+        return any(value is not None for value in self if value != "dense")
+
+    def on_indexes(self, places: "list[Path]", min_score: float | None) -> "tuple[Identity, Ranking]":
+        """Return the first index's identity, and what ranks: as typed, as the index says, or the default.
+
+        Raises:
+            UsageError: There is a lowest cosine, and nothing that computes one.
+        """
+        from embedcli.errors import UsageError
+        from embedcli.tasks.ranking import ranking_of
+        from embedcli.tasks.search_index import settings_of
+
+        identity, stored, keeps_text = settings_of(places)
+        ranking = ranking_of(
+            stored,
+            keeps_text=keeps_text,
+            mode=self.mode,
+            fusion=self.fusion,
+            alpha=self.alpha,
+            expression=self.expression,
+        )
+        if min_score is not None and ranking.mode == "lexical":
+            raise UsageError("--min-score is a cosine, and --mode lexical computes none")
+        return identity, ranking
+
+
+def read_ranking(
+    mode: str | None,
+    fuse: str | None,
+    alpha: float | None,
+    expression: str | None,
+    *,
+    cascade: bool,
+    many: bool,
+) -> TypedRanking:
+    """Return the options, checked.
+
+    Args:
+        mode: From `--mode`; the next three likewise.
+        fuse: From `--fuse`.
+        alpha: From `--alpha`.
+        expression: From `--lexical-query`.
+        cascade: Whether two encoders are asked in a row: they rank by vectors alone.
+        many: Whether there are many queries.
+
+    Raises:
+        UsageError: Two options contradict each other.
+    """
+    from embedcli.cli.resolve import choice
+    from embedcli.datatypes import Fusion, SearchMode
+    from embedcli.errors import UsageError
+
+    how = None if mode is None else choice("--mode", mode, SearchMode)
+    fusion = None if fuse is None else choice("--fuse", fuse, Fusion)
+    if cascade:
+        if how not in (None, "dense"):
+            raise UsageError(f"--cascade compares vectors alone; --mode {mode} contradicts it")
+        how = "dense"
+    for option, value in (("--fuse", fuse), ("--alpha", alpha)):
+        if value is not None and how in ("dense", "lexical"):
+            raise UsageError(f"{option} is about --mode hybrid")
+    if expression is not None and how == "dense":
+        raise UsageError("--lexical-query looks for words, which --mode dense does not")
+    if expression is not None and many:
+        raise UsageError("--lexical-query goes with one query, not with --queries")
+    return TypedRanking(how, fusion, alpha, expression)

@@ -1,0 +1,212 @@
+"""What ranks the chunks of an index: vectors, words, or both with their scores made one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, get_args
+
+from embedcli.datatypes import Fusion, ScorePart, SearchMode
+from embedcli.tasks.open_index import Ranked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from embedcli.datatypes import Hit, Json, Vector
+    from embedcli.index.lexical import LexicalHit, LexicalReader, Question
+    from embedcli.tasks.open_index import OpenIndex
+    from embedcli.vectors.exact import Candidate
+
+DEFAULT_FUSION: Final[Fusion] = "zscore"
+DEFAULT_ALPHA: Final = 0.45
+"""Weight of the cosine; the rest is that of BM25. Measured on three collections: docs/search.md."""
+
+POOL: Final = 100
+"""Chunks that each side puts into the pool, over which scores are scaled. It does not grow with the hits that
+are wanted, so that the first ten hits are the same whether ten or fifty are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What ranks.
+
+    Attributes:
+        mode: `dense` by cosine, `lexical` by BM25, `hybrid` by both.
+        fusion: How scores are scaled in `hybrid`; see `vectors.fuse`.
+        alpha: Weight of the cosine in `hybrid`, 0 to 1; BM25 has the rest.
+        expression: In FTS5's syntax, looked for instead of the question's words; None for those.
+    """
+
+    mode: SearchMode = "hybrid"
+    fusion: Fusion = DEFAULT_FUSION
+    alpha: float = DEFAULT_ALPHA
+    expression: str | None = None
+
+
+def ranking_of(
+    stored: Mapping[str, Json],
+    *,
+    keeps_text: bool,
+    mode: SearchMode | None = None,
+    fusion: Fusion | None = None,
+    alpha: float | None = None,
+    expression: str | None = None,
+) -> Ranking:
+    """Return what ranks: as said now, else as stored with the index, else the default.
+
+    Args:
+        stored: The index's own settings of queries.
+        keeps_text: Whether any index has texts; where none has, only vectors can rank.
+        mode: See `Ranking`; None where nothing was said.
+        fusion: Likewise.
+        alpha: Likewise.
+        expression: Likewise.
+    """
+    known: SearchMode = stored["mode"] if stored.get("mode") in get_args(SearchMode) else "hybrid"
+    usual: Fusion = stored["fusion"] if stored.get("fusion") in get_args(Fusion) else DEFAULT_FUSION
+    weight = stored.get("alpha")
+    if not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        weight = DEFAULT_ALPHA
+    return Ranking(
+        mode or (known if keeps_text else "dense"),
+        fusion or usual,
+        float(weight if alpha is None else alpha),
+        expression,
+    )
+
+
+class _Place(NamedTuple):
+    """A row of one of several indexes, which are counted from 0."""
+
+    number: int
+    row: int
+
+
+def rank_by_words(
+    indexes: Sequence[OpenIndex], text: str, ranking: Ranking, top_k: int
+) -> dict[int, list[Ranked]]:
+    """Return the best rows of each index by BM25, those that may be among the `top_k` best of all.
+
+    Words are weighed within each index.
+    """
+    return {
+        number: [
+            Ranked(hit.row, hit.score, None, {"lexical": ScorePart(hit.score, hit.score, 1.0)})
+            for hit in hits
+        ]
+        for number, hits in enumerate(_word_hits(indexes, text, ranking, top_k))
+    }
+
+
+def rank_by_both(
+    indexes: Sequence[OpenIndex],
+    nearest: Sequence[Sequence[Candidate]],
+    query: Vector,
+    text: str,
+    ranking: Ranking,
+    top_k: int,
+    min_score: float | None,
+) -> dict[int, list[Ranked]]:
+    """Return the best rows of each index by the fused score, those that tie with the last one included.
+
+    The pool is the `POOL` best rows by cosine and the `POOL` best by BM25, over all indexes; each is scored
+    by both. Where more hits are wanted than the pool holds, further rows of both sides follow, scaled alike
+    and never above it.
+
+    Args:
+        indexes: All that are searched.
+        nearest: For each, the best rows by cosine, `max(POOL, top_k)` or all.
+        query: Shape (dim,), float32.
+        text: The question.
+        ranking: How scores are scaled and weighed.
+        top_k: Most hits, ties not counted.
+        min_score: Lowest cosine of a hit, inclusive; None for no limit. It takes nothing out of the pool.
+    """
+    import numpy as np
+
+    from embedcli.vectors.fuse import Part, best_first, fuse
+
+    depth = max(POOL, top_k)
+    worded = _word_hits(indexes, text, ranking, depth)
+    by_cosine = {
+        _Place(number, found.row): found.cosine for number, rows in enumerate(nearest) for found in rows
+    }
+    by_words = {_Place(number, hit.row): hit.score for number, hits in enumerate(worded) for hit in hits}
+    orders = [_in_order(part)[:depth] for part in (by_cosine, by_words)]
+    places = sorted({place for order in orders for place in order})
+    if not places:
+        return {}
+    pool = {place for order in orders for place in order[:POOL]}
+    for number, index in enumerate(indexes):
+        _complete(index, number, places, by_cosine, by_words, query, _question(index.lexical, text, ranking))
+    cosines, words = (np.array([part[place] for place in places]) for part in (by_cosine, by_words))
+    parts = {
+        "dense": Part(cosines, np.full(len(places), query.any()), ranking.alpha),
+        "lexical": Part(words, words > 0, 1 - ranking.alpha),
+    }
+    fused = fuse(list(parts.values()), np.array([place in pool for place in places]), ranking.fusion)
+    near = np.arange(len(places)) if min_score is None else np.flatnonzero(cosines >= min_score)
+    ranked: dict[int, list[Ranked]] = {}
+    for at in near[best_first(fused.scores[near], top_k)].tolist():
+        own = {
+            name: ScorePart(float(part.scores[at]), float(scaled[at]), part.weight)
+            for (name, part), scaled in zip(parts.items(), fused.scaled, strict=True)
+        }
+        ranked.setdefault(places[at].number, []).append(
+            Ranked(places[at].row, float(fused.scores[at]), float(cosines[at]), own)
+        )
+    return ranked
+
+
+def merged_hits(
+    indexes: Sequence[OpenIndex], ranked: Mapping[int, Sequence[Ranked]], top_k: int
+) -> list[Hit]:
+    """Return the best hits of all indexes; equal scores are ordered by index, path and place."""
+    hits = [hit for number, index in enumerate(indexes) for hit in index.hits(ranked.get(number, ()), top_k)]
+    return sorted(hits, key=lambda hit: -hit.score)[:top_k]
+
+
+def _in_order(scores: Mapping[_Place, float]) -> list[_Place]:
+    return sorted(scores, key=lambda place: (-scores[place], place))
+
+
+def _question(lexical: LexicalReader | None, text: str, ranking: Ranking) -> Question | None:
+    from embedcli.index.lexical import Question
+
+    if lexical is None:
+        return None
+    return lexical.question(text) if ranking.expression is None else Question(expression=ranking.expression)
+
+
+def _word_hits(
+    indexes: Sequence[OpenIndex], text: str, ranking: Ranking, count: int
+) -> list[list[LexicalHit]]:
+    """Return the best rows of each index by BM25."""
+    found: list[list[LexicalHit]] = []
+    for index in indexes:
+        lexical = index.lexical
+        question = _question(lexical, text, ranking)
+        found.append(
+            [] if lexical is None or question is None else lexical.best(question, count, index.allowed)
+        )
+    return found
+
+
+def _complete(
+    index: OpenIndex,
+    number: int,
+    places: Sequence[_Place],
+    by_cosine: dict[_Place, float],
+    by_words: dict[_Place, float],
+    query: Vector,
+    question: Question | None,
+) -> None:
+    """Score the rows of an index that one side alone has found on the other side."""
+    import numpy as np
+
+    without = [place.row for place in places if place.number == number and place not in by_cosine]
+    by_cosine |= {_Place(number, row): cosine for row, cosine in index.cosines(query, without).items()}
+    without = [place.row for place in places if place.number == number and place not in by_words]
+    scores = np.zeros(len(without))
+    if index.lexical is not None and question is not None:
+        scores = index.lexical.scores(question, np.array(without, dtype=np.int64))
+    by_words |= {_Place(number, row): float(score) for row, score in zip(without, scores, strict=True)}
