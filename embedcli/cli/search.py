@@ -33,6 +33,10 @@ def search(
     alpha: own.Alpha = None,
     lexical_query: own.LexicalQuery = None,
     explain: own.Explain = False,
+    rerank: own.RerankOption = None,
+    rerank_cmd: own.RerankCommand = None,
+    rerank_depth: own.RerankDepth = None,
+    rerank_weight: own.RerankWeight = None,
     top_k: own.TopK = 10,
     min_score: own.MinScore = None,
     after: own.After = None,
@@ -83,6 +87,7 @@ def search(
     git log --format=%s | embedcli search 'fix for a race' - -n 5
     embedcli search 'late refund' -i tickets.emb --where 'status = "open"' --json
     embedcli search --queries questions.txt -i docs.emb --json
+    embedcli search --rerank maxsim 'who approved the budget' -i minutes.emb
     embedcli search --cascade static,default 'disk full' /var/log/
     if embedcli search -q --min-score 0.5 'disk full' app.log; then …; fi
 
@@ -96,6 +101,7 @@ def search(
     from embedcli.cli.search_index import IndexSearch
     from embedcli.cli.search_output import Show
     from embedcli.cli.search_ranking import read_ranking
+    from embedcli.cli.search_rerank import read_rerank
     from embedcli.datatypes import STDIN_NAME
     from embedcli.errors import UsageError
     from embedcli.tasks.inputs import Inputs
@@ -123,6 +129,7 @@ def search(
     two = read_cascade(cascade, cascade_margin, cascade_depth, model=model, min_score=min_score)
     if two is not None:
         model = two.cheap
+    second = read_rerank(rerank, rerank_cmd, rerank_depth, rerank_weight, cascade=two is not None)
     typed = read_ranking(
         *(mode, fuse, alpha, lexical_query), cascade=two is not None, many=queries is not None
     )
@@ -156,9 +163,12 @@ def search(
         ),
         stdin=stdin_bytes(),
     )
-    wanted = SearchSettings(top_k if two is None else max(top_k, two.settings.depth), min_score)
+    depths = [own.settings.depth for own in (two, second) if own is not None]
+    wanted = SearchSettings(max(top_k, *depths, 1), min_score)
     if facts is not None and facts.ranking.mode == "lexical":
         found = on_index.by_words(asked, wanted, facts.ranking, run)
+        if second is not None:
+            found = second.again(asked, found, None, top_k)
     else:
         reads_files = any(path != STDIN_NAME for path in named)
         found_model = open_model(model)
@@ -179,6 +189,8 @@ def search(
                     if facts is None
                     else on_index.by_vectors(asked, vectors, vectorizer, wanted, facts.ranking, run)
                 )
+                if second is not None:
+                    found = second.again(asked, found, vectorizer, top_k)
             finally:
                 vectorizer.close()
             if two is not None:

@@ -102,6 +102,35 @@ MinScore: TypeAlias = Annotated[
         "--min-score", metavar="COSINE", min=-1, max=1, help="Only hits at least this close, -1 to 1."
     ),
 ]
+RerankOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--rerank",
+        metavar="HOW",
+        help="Look at the first hits again: maxsim compares them with the query token by token.",
+    ),
+]
+RerankCommand: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--rerank-cmd",
+        metavar="CMD",
+        help="Let CMD look again: it reads JSON lines of query and text, and writes a score a line.",
+    ),
+]
+RerankDepth: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--rerank-depth", metavar="N", min=1, help="Hits that are looked at again. Default: 50."),
+]
+RerankWeight: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--rerank-weight",
+        metavar="WEIGHT",
+        min=0,
+        help="Weight of the second look beside the first. Default: 0.3 for maxsim; CMD alone ranks.",
+    ),
+]
 CascadeOption: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -58,6 +58,21 @@ class Encoder(Protocol):
         """
         ...
 
+    def token_vectors(self, texts: Sequence[str], *, prompt: str = "") -> list[Vectors]:
+        """Return the vectors of each text's tokens, before pooling.
+
+        Args:
+            texts: Texts as they are; of a long one, the tokens of all its windows.
+            prompt: What is put before each text. Its tokens are left out where pooling leaves them out.
+
+        Returns:
+            For each text, shape (tokens, hidden), float32, special tokens counted in, of any length.
+
+        Raises:
+            ModelError: The model has no token vectors that could be compared.
+        """
+        ...
+
     def token_spans(self, text: str) -> list[TokenSpan]:
         """Return where the tokens stand in the text, special tokens left out."""
         ...

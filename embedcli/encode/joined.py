@@ -104,6 +104,14 @@ class JoinedEncoder:
         vectors = self._average(units) if self._rotations else self._end_to_end(units)
         return Encoded(vectors, self._token_counts([found.token_counts for found in encoded]))
 
+    def token_vectors(self, texts: Sequence[str], *, prompt: str = "") -> list[Vectors]:  # noqa: ARG002  (always refused)
+        """Refuse: the tokens of one part are not those of another.
+
+        Raises:
+            ModelError: Always.
+        """
+        raise ModelError(f"model {self.manifest.name}: joined models have no tokens in common to compare")
+
     def close(self) -> None:
         """Stop the workers of all parts."""
         for encoder in self._encoders:

@@ -119,17 +119,11 @@ class OnnxEncoder:
         """
         windows, token_counts = self._tokenize(texts, on_long, prompt)
         pooled = np.zeros((len(windows), self.dim), dtype=np.float32)
-        # Special tokens before the prompt are left out together with it.
-        head = len(self._tokenizer.prefix) if prompt and not self.manifest.pool_prompt else 0
 
-        def work(calls: Iterator[list[int]]) -> None:
-            for call in calls:
-                tokens = self._token_vectors([windows[number].token_ids for number in call])
-                for number, of_window in zip(call, tokens, strict=True):
-                    pooled[number] = self._vector(of_window, head + windows[number].skip)
+        def take(number: int, tokens: Vectors, start: int) -> None:
+            pooled[number] = self._vector(tokens, start)
 
-        # One call at a time on a GPU; on a CPU the longest first, so that no worker is left with one.
-        self._share(work, self._calls(windows), 1 if self.device != "cpu" else self.jobs)
+        self._run_windows(windows, prompt, take)
         vectors = self._combine(windows, pooled, len(texts))
         if not np.isfinite(vectors).all():
             row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
@@ -138,12 +132,46 @@ class OnnxEncoder:
             )
         return Encoded(vectors, token_counts)
 
+    def token_vectors(self, texts: Sequence[str], *, prompt: str = "") -> list[Vectors]:
+        """Return the vectors of each text's tokens; see `Encoder.token_vectors`.
+
+        Raises:
+            ModelError: The graph failed.
+        """
+        windows, _ = self._tokenize(texts, "pool", prompt)
+        found: list[list[Vectors]] = [[] for _ in texts]
+        parts: dict[int, Vectors] = {}
+
+        def take(number: int, tokens: Vectors, start: int) -> None:
+            parts[number] = tokens[start:]
+
+        self._run_windows(windows, prompt, take)
+        for number, window in enumerate(windows):
+            found[window.row].append(parts[number])
+        return [np.concatenate(own) for own in found]
+
     def close(self) -> None:
         """Stop the workers; a call that is under way ends early with a ModelError."""
         self._stopped = True
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+
+    def _run_windows(
+        self, windows: Sequence[_Window], prompt: str, take: Callable[[int, Vectors, int], None]
+    ) -> None:
+        """Run the graph over all windows; hand over each one's number, tokens and first token that counts."""
+        # Special tokens before the prompt are left out together with it.
+        head = len(self._tokenizer.prefix) if prompt and not self.manifest.pool_prompt else 0
+
+        def work(calls: Iterator[list[int]]) -> None:
+            for call in calls:
+                tokens = self._call([windows[number].token_ids for number in call])
+                for number, of_window in zip(call, tokens, strict=True):
+                    take(number, of_window, head + windows[number].skip)
+
+        # One call at a time on a GPU; on a CPU the longest first, so that no worker is left with one.
+        self._share(work, self._calls(windows), 1 if self.device != "cpu" else self.jobs)
 
     def _share(self, work: Callable[[Iterator[T]], None], items: Sequence[T], workers: int) -> None:
         """Let `work` take from the items in as many threads as are wanted, or here if that is one.
@@ -256,7 +284,7 @@ class OnnxEncoder:
             vectors[row] = (pooled[numbers] * weights[:, None]).sum(axis=0) / max(weights.sum(), 1)
         return vectors
 
-    def _token_vectors(self, windows: Sequence[list[int]]) -> list[Vectors]:
+    def _call(self, windows: Sequence[list[int]]) -> list[Vectors]:
         """Run the graph once and return each window's token vectors, shape (tokens, dim), float32."""
         prefix, suffix = self._tokenizer.prefix, self._tokenizer.suffix
         lengths = [len(ids) + len(prefix) + len(suffix) for ids in windows]

@@ -9,6 +9,7 @@ import numpy as np
 from embedcli.encode.encoder import Encoded
 from embedcli.encode.manifest import verify_files
 from embedcli.encode.static_table import read_table
+from embedcli.encode.token_ids import TokenIds
 from embedcli.encode.tokenizer import Tokenizer
 from embedcli.encode.words import WordTokenizer
 from embedcli.errors import DamagedModelError, ModelError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
-    from embedcli.datatypes import OnLong, TokenSpan
+    from embedcli.datatypes import OnLong, TokenSpan, Vectors
     from embedcli.encode.manifest import Manifest
 
 BLOCK_TEXTS = 256
@@ -109,6 +110,12 @@ class StaticEncoder:
                 f"model {self.manifest.name} gave numbers that are not finite for {texts[row][:80]!r}"
             )
         return encoded
+
+    def token_vectors(self, texts: Sequence[str], *, prompt: str = "") -> list[Vectors]:
+        """Return the table's weighted row for each token; see `Encoder.token_vectors`."""
+        tokens = self._words.token_ids([prompt + text for text in texts], None)
+        rows = self._table.means(TokenIds(tokens.ids, np.arange(len(tokens.ids) + 1)))
+        return np.split(rows, tokens.ends[1:-1])
 
     def close(self) -> None:
         """Stop the workers; a call that is under way ends early with a ModelError."""

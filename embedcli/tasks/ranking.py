@@ -24,6 +24,10 @@ POOL: Final = 100
 """Chunks that each side puts into the pool, over which scores are scaled. It does not grow with the hits that
 are wanted, so that the first ten hits are the same whether ten or fifty are asked for."""
 
+SURE: Final = 20
+"""Of the pool's nearest, so many are found as surely as the plan can; so the pool does not depend on the hits
+that are wanted either."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:

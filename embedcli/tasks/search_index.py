@@ -104,11 +104,11 @@ def search_indexes(
         MissingExtraError: A graph was asked for, and hnswlib is not installed.
         UsageError: A graph was asked for where it cannot help; hybrid, and no index keeps texts.
     """
-    from embedcli.tasks.ranking import POOL, merged_hits, rank_by_both
+    from embedcli.tasks.ranking import POOL, SURE, merged_hits, rank_by_both
 
     hybrid = ranking.mode == "hybrid"
     limits = (
-        Limits(wanted.top_k, pool=max(POOL, wanted.top_k))
+        Limits(SURE if wanted.top_k <= POOL else wanted.top_k, pool=max(POOL, wanted.top_k))
         if hybrid
         else Limits(wanted.top_k, wanted.min_score)
     )

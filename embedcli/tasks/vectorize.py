@@ -172,6 +172,14 @@ class Vectorizer:
         raw = np.stack([known[key].vector for key in keys]) if keys else np.zeros((0, self.full_dim))
         return self._finish(raw.astype(np.float32, copy=False))
 
+    def token_vectors(self, texts: Sequence[str]) -> list[Vectors]:
+        """Return the vectors of each text's tokens, in the role of these settings.
+
+        See `Encoder.token_vectors`. They are not kept: one text's take as much room as a hundred vectors.
+        """
+        self._counts.encoded += len(texts)
+        return self.encoder.token_vectors(texts, prompt=self.prompt)
+
     def record_vectors(self, records: Sequence[Record]) -> Vectors:
         """Return one vector a record, shape (n, dim), float32: a zero row for a blank record.
 

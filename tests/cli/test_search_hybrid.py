@@ -241,3 +241,76 @@ def test_lines_around_hits_and_counts_of_files(notes: Program) -> None:
     assert search(notes, "dog", "--mode", "lexical", "-l").ok().lines == ["docs/notes.jsonl"]
     assert search(notes, "dog", "--mode", "lexical", "-q").code == 0
     assert search(notes, " ", "--mode", "lexical").code == 2
+
+
+def test_a_second_look_token_by_token(notes: Program) -> None:
+    question = "which pet needs sleep"
+    plain = hits(notes, question, "-n", 50)
+    found = hits(notes, question, "-n", 50, "--rerank", "maxsim", "--explain")
+    assert {hit["id"] for hit in found} == {hit["id"] for hit in plain}
+    for hit in found:
+        assert hit["score"] == pytest.approx(
+            sum(part["weight"] * part["scaled"] for part in hit["parts"].values()), abs=1e-9
+        )
+        assert set(hit["parts"]) == {"dense", "lexical", "maxsim"}
+        assert -1 <= hit["parts"]["maxsim"]["value"] <= 1
+    assert hits(notes, question, "-n", 3, "--rerank", "maxsim", "--explain") == found[:3]
+    assert (
+        hits(notes, question, "-n", 5, "--rerank", "maxsim", "--rerank-weight", 0, "--explain") != found[:5]
+    )
+    itself = hits(notes, TEXTS[2], "-n", 1, "--rerank", "maxsim", "--explain", "--mode", "dense")
+    assert itself[0]["parts"]["maxsim"]["value"] == pytest.approx(1, abs=1e-6)
+    narrowed = ("--where", 'id = "n10"', "--rerank", "maxsim")
+    assert [hit["id"] for hit in hits(notes, "dog", *narrowed)] == ["n10"]
+
+
+def test_a_second_look_at_files_and_by_the_table(notes: Program, write: Write) -> None:
+    write("pets.txt", "".join(f"{text}\n" for text in TEXTS[:5]))
+    for model in ("default", "static"):
+        options = ("-m", model, "--json", "--explain", "--rerank", "maxsim")
+        found = notes("search", "small dog", "pets.txt", *options).ok().objects
+        assert len(found) == 5
+        assert set(found[0]["parts"]) == {"dense", "maxsim"}
+        assert found[0]["line"] in (1, 2, 3)
+
+
+def test_a_second_look_by_a_program(notes: Program, write: Write) -> None:
+    write(
+        "longest.py",
+        "import json, sys\nfor line in sys.stdin:\n    print(len(json.loads(line)['text']))\n",
+    )
+    program = ("--rerank-cmd", "python3 longest.py")
+    found = hits(notes, "dog", "-n", 5, *program, "--rerank-depth", 5, "--explain")
+    lengths = [len(hit["text"]) for hit in found]
+    assert lengths == sorted(lengths, reverse=True)
+    assert [hit["score"] for hit in found] == lengths
+    assert found[0]["parts"] == {"command": {"value": lengths[0], "scaled": lengths[0], "weight": 1.0}}
+    words = hits(notes, "dog", "--mode", "lexical", *program)
+    assert [hit["score"] for hit in words] == sorted((len(text) for text in TEXTS[1:3]), reverse=True)
+    assert search(notes, "unheard", "--mode", "lexical", "--rerank-cmd", "no-such-program").code == 1
+    done = search(notes, "dog", "--rerank-cmd", "no-such-program")
+    assert (done.code, done.out) == (2, b"")
+    assert done.err == "embedcli: --rerank-cmd no-such-program: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--rerank", "best"), "--rerank 'best' is not known"),
+        (("--rerank-depth", "5"), "go with --rerank"),
+        (("--rerank", "maxsim", "--rerank-cmd", "x"), "exclude each other"),
+        (("--rerank", "maxsim", "--mode", "lexical"), "--rerank maxsim compares vectors"),
+        (("--rerank", "maxsim", "--cascade", "static,default"), "--cascade looks again already"),
+    ],
+)
+def test_contradictions_of_a_second_look_are_one_line(
+    notes: Program, options: tuple[str, ...], said: str
+) -> None:
+    done = search(notes, "dog", *options)
+    assert (done.code, done.out, said in done.err) == (2, b"", True)
+
+
+def test_no_second_look_without_texts(notes: Program) -> None:
+    notes("index", "build", "-i", "bare.emb", "docs/notes.jsonl", "--no-text", "-q").ok()
+    done = notes("search", "dog", "-i", "bare.emb", "--rerank", "maxsim")
+    assert (done.code, "an index without texts" in done.err) == (2, True)

@@ -86,6 +86,22 @@ def test_long_text_is_the_token_weighted_mean_of_its_windows(encoder: Encoder) -
     assert cut.token_counts[0] > encoder.manifest.max_tokens
 
 
+def test_token_vectors_are_those_that_are_pooled(encoder: Encoder) -> None:
+    short = TEXTS[:5]
+    tokens = encoder.token_vectors(short)
+    vectors = encoder.encode(short).vectors
+    for own, vector, count in zip(tokens, vectors, encoder.encode(short).token_counts, strict=True):
+        assert own.shape == (count, encoder.manifest.dim)
+        np.testing.assert_array_equal(pool(own, "mean"), vector)
+    # A long text has the tokens of all its windows, each with special ones of its own.
+    (long,) = encoder.token_vectors([TEXTS[5]])
+    count = encoder.encode([TEXTS[5]]).token_counts[0]
+    windows = -(-(count - 2) // encoder.content_tokens)
+    assert windows == 3
+    assert len(long) == count + 2 * (windows - 1)
+    assert encoder.token_vectors([]) == []
+
+
 def test_truncating_reads_only_the_beginning(tokenizer: Tokenizer) -> None:
     class Counting(str):
         read = 0

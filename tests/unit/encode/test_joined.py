@@ -245,6 +245,12 @@ def test_probes_of_the_parts_make_probes_of_the_whole(models: Path) -> None:
     assert not find_model("tiny+small", (models,)).manifest.probes, "the first one has none"
 
 
+def test_joined_models_have_no_tokens_in_common(models: Path) -> None:
+    encoder = open_encoder(find_model("small+other", [models]), EncoderSettings(jobs=1))
+    with pytest.raises(ModelError, match="no tokens in common"):
+        encoder.token_vectors(["x"])
+
+
 def test_a_closed_encoder_stays_closed(models: Path) -> None:
     encoder = open_encoder(find_model("tiny+small", (models,)), EncoderSettings(jobs=1))
     encoder.close()

@@ -128,6 +128,19 @@ def test_truncating_takes_the_beginning_and_pooling_takes_all(tmp_path: Path) ->
     assert whole.token_counts == [7]
 
 
+def test_the_mean_of_the_token_vectors_is_the_vector(tmp_path: Path) -> None:
+    encoder = open_encoder(find_model("static"), EncoderSettings(jobs=1))
+    texts = ["a dog", "", "unheard-of words 漢字", "one"]
+    found = encoder.token_vectors(texts)
+    assert [len(own) for own in found] == encoder.encode(texts).token_counts
+    for own, vector in zip(found, encoder.encode(texts).vectors, strict=True):
+        mean = own.mean(axis=0) if len(own) else np.zeros_like(vector)
+        np.testing.assert_allclose(mean, vector, atol=1e-5)
+    prompted = encoder.token_vectors(["dog"], prompt="a ")
+    np.testing.assert_array_equal(prompted[0], found[0])
+    encoder.close()
+
+
 def test_a_prompt_goes_before_each_text(tmp_path: Path) -> None:
     encoder = make(tmp_path / "m", quantize_rows(with_unknown(rows(len(WORDS)))))
     found = encoder.encode(["dog", "cat"], prompt="the ").vectors

@@ -1,0 +1,187 @@
+"""The first hits looked at once more, by something that is too costly for all of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from embedcli.datatypes import ScorePart
+from embedcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from embedcli.datatypes import Hit, Record
+    from embedcli.tasks.vectorize import Vectorizer
+
+    Values = list[list[float]]
+
+DEFAULT_DEPTH: Final = 50
+"""Hits that are looked at again, or as many as are wanted where that is more."""
+
+MAXSIM_WEIGHT: Final = 0.3
+"""Weight of the token-level score beside those that ranked before. Measured: docs/search.md."""
+
+_TEXTS_AT_A_TIME = 64
+"""Texts whose token vectors are held at once: 25 MB at 256 tokens of 384 numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class RerankSettings:
+    """What is made of the second look.
+
+    Attributes:
+        depth: Hits of each query that are looked at again.
+        weight: What the new score, scaled over those hits, weighs beside the old one; None where it takes the
+            old one's place.
+    """
+
+    depth: int = DEFAULT_DEPTH
+    weight: float | None = None
+
+
+def maxsim_values(
+    asked: Sequence[Record], found: Sequence[Sequence[Hit]], queries: Vectorizer, documents: Vectorizer
+) -> Values:
+    """Return for each hit how well the query's tokens are met by its own, -1 to 1; see `vectors.maxsim`.
+
+    Each text is encoded once, however many queries found it.
+
+    Args:
+        asked: The queries; one without a text scores 0 everywhere.
+        found: The hits of each.
+        queries: The encoder in the role of a query.
+        documents: The same in the role of a document.
+
+    Raises:
+        UsageError: A hit has no text, as from an index without texts.
+        ModelError: The encoder has no token vectors.
+    """
+    from embedcli.vectors.maxsim import maxsim
+
+    values = [[0.0] * len(hits) for hits in found]
+    wanted: dict[str, list[tuple[int, int]]] = {}
+    for number, (record, hits) in enumerate(zip(asked, found, strict=True)):
+        for place, hit in enumerate(hits if record.text.strip() else ()):
+            wanted.setdefault(text_of(hit), []).append((number, place))
+    if not wanted:
+        return values
+    numbers = sorted({number for places in wanted.values() for number, _ in places})
+    of_queries = dict(
+        zip(numbers, queries.token_vectors([asked[number].text for number in numbers]), strict=True)
+    )
+    texts = list(wanted)
+    for start in range(0, len(texts), _TEXTS_AT_A_TIME):
+        batch = texts[start : start + _TEXTS_AT_A_TIME]
+        for text, tokens in zip(batch, documents.token_vectors(batch), strict=True):
+            for number, place in wanted[text]:
+                values[number][place] = maxsim(of_queries[number], tokens)
+    return values
+
+
+def command_values(asked: Sequence[Record], found: Sequence[Sequence[Hit]], command: str) -> Values:
+    """Return for each hit what a program says: it reads pairs and writes a number a line.
+
+    Each line that it reads is a JSON object with `query` and `text`. It is started once, if there is a hit.
+
+    Raises:
+        UsageError: It cannot be run, fails, or does not write one finite number for each pair.
+    """
+    import shlex
+    import subprocess
+
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--rerank-cmd {command}: {error}") from error
+    if not words:
+        raise UsageError("--rerank-cmd: no command given")
+    pairs = [
+        json.dumps({"query": record.text, "text": text_of(hit)})
+        for record, hits in zip(asked, found, strict=True)
+        for hit in hits
+    ]
+    if not pairs:
+        return [[] for _ in found]
+    try:
+        done = subprocess.run(
+            words, input="".join(f"{pair}\n" for pair in pairs).encode(), stdout=subprocess.PIPE, check=False
+        )
+    except OSError as error:
+        raise UsageError(f"--rerank-cmd {words[0]}: {error.strerror}") from error
+    if done.returncode:
+        raise UsageError(f"--rerank-cmd {command}: ended with exit code {done.returncode}")
+    numbers = iter(_numbers(done.stdout, len(pairs), command))
+    return [[next(numbers) for _ in hits] for hits in found]
+
+
+def rerank(
+    hits: Sequence[Hit], values: Sequence[float], name: str, weight: float | None, top_k: int
+) -> list[Hit]:
+    """Return the best hits after the second look; equal scores keep their order.
+
+    Args:
+        hits: Best first.
+        values: What the second look says of each, higher is better.
+        name: What it is called among the parts of a score.
+        weight: None for the values alone. Else their z-score over these hits has this weight beside the fused
+            score; a score that is no fused one (a cosine, BM25) becomes a z-score as well.
+        top_k: Most hits.
+    """
+    if not hits:
+        return []
+    if weight is None:
+        again = [
+            replace(hit, score=value, parts={name: ScorePart(value, value, 1.0)})
+            for hit, value in zip(hits, values, strict=True)
+        ]
+        return sorted(again, key=lambda hit: -hit.score)[:top_k]
+    import numpy as np
+
+    from embedcli.vectors.fuse import Part, fuse
+
+    everywhere = np.ones(len(hits), dtype=np.bool_)
+    before = Part(np.array([hit.score for hit in hits]), everywhere, 1.0)
+    fused = fuse([before, Part(np.array(values), everywhere, weight)], everywhere, "zscore")
+    again = []
+    for place, hit in enumerate(hits):
+        new = ScorePart(values[place], float(fused.scaled[1][place]), weight)
+        if len(hit.parts) > 1:
+            parts, score = {**hit.parts, name: new}, hit.score + weight * new.scaled
+        else:
+            side = "lexical" if hit.cosine is None else "dense"
+            parts = {side: ScorePart(hit.score, float(fused.scaled[0][place]), 1.0), name: new}
+            score = float(fused.scores[place])
+        again.append(replace(hit, score=score, parts=parts))
+    return sorted(again, key=lambda hit: -hit.score)[:top_k]
+
+
+def text_of(hit: Hit) -> str:
+    """Return the text of a hit.
+
+    Raises:
+        UsageError: It has none.
+    """
+    if hit.text is None:
+        raise UsageError("an index without texts has nothing that could be looked at again")
+    return hit.text
+
+
+def _numbers(out: bytes, count: int, command: str) -> list[float]:
+    lines = out.decode("utf-8", "replace").splitlines()
+    if len(lines) != count:
+        raise UsageError(
+            f"--rerank-cmd {command}: wrote {len(lines)} lines for {count} pairs", hint="one number a line"
+        )
+    numbers = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            value = float(line)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise UsageError(f"--rerank-cmd {command}: line {number}: {line[:80]!r} is no finite number")
+        numbers.append(value)
+    return numbers
