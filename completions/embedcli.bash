@@ -13,10 +13,11 @@ _embedcli() {
       COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   case "$path" in
-    "") words="cache doctor embed index models search --version --debug -h --help" ;;
+    "") words="cache chunk doctor embed index models search --version --debug -h --help" ;;
     "cache") words="clear status -h --help" ;;
     "cache clear") words="--cache -q --quiet -h --help" ;;
     "cache status") words="--cache --json -h --help" ;;
+    "chunk") words="--chunking --on-long --json --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --color -q --quiet -v --verbose --stats-json -h --help" ;;
     "doctor") words="--json -h --help" ;;
     "embed") words="--string -o --output --to --dtype --dim --no-text --csv-raw --role --prompt --no-normalize --normalize --pooling --on-long --format -0 --null --files-from --field --column --no-header --id-field --include --exclude --hidden --no-ignore --max-filesize --max-record-bytes --pre --pre-glob -a --text -m --model --variant --device -j --jobs --cache --no-cache -q --quiet -v --verbose --stats-json -h --help" ;;
     "index") words="build check compact export import list remove status -h --help" ;;

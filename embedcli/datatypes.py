@@ -27,7 +27,7 @@ Json: TypeAlias = Any
 """A value as JSON has it: object, list, string, number, true, false or null."""
 
 Format = Literal["auto", "lines", "null", "whole", "jsonl", "csv", "tsv", "parquet"]
-Chunking = Literal["none", "lines", "paragraphs", "tokens"]
+Chunking = Literal["none", "lines", "sentences", "paragraphs", "markdown", "code", "tokens"]
 OnLong = Literal["split", "pool", "truncate", "error"]
 Fusion = Literal["zscore", "minmax", "rrf"]
 PoolingMode = Literal["mean", "cls", "last_token", "max", "mean_sqrt_len", "weighted_mean"]

@@ -29,7 +29,8 @@ def build(
         typer.Option(
             "--chunking",
             metavar="HOW",
-            help="none, lines, paragraphs or tokens. Default: paragraphs for text, none for JSONL and CSV.",
+            help="none, lines, sentences, paragraphs, markdown, code or tokens. Default: paragraphs for text,"
+            " none for JSONL and CSV.",
         ),
     ] = None,
     on_long: options.OnLong = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from embedcli.cli.cache import cache_app
+from embedcli.cli.chunk import chunk
 from embedcli.cli.config import apply_config
 from embedcli.cli.doctor import doctor
 from embedcli.cli.embed import embed
@@ -53,6 +54,7 @@ def root(
 
 app.command()(embed)
 app.command()(search)
+app.command()(chunk)
 app.add_typer(index_app, name="index")
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from embedcli.datatypes import Chunk
 from embedcli.errors import UsageError
+from embedcli.records.sections import iter_code_blocks, iter_sections
+from embedcli.records.sentences import iter_sentences
 from embedcli.records.windows import iter_windows
 
 if TYPE_CHECKING:
@@ -30,9 +32,11 @@ def chunk_text(
     """Return the chunks of a text, in order, numbered from 1.
 
     `none` makes one chunk, `lines` one of each line that is not blank, `paragraphs` one of each block between
-    blank lines, short blocks joined to the next. `tokens` makes windows of the whole text. With `max_tokens`,
-    a chunk that is longer is split into windows, whatever the chunking. Start and end exclude white space;
-    without overlap, chunks and the white space between them join back to the text. Time is linear.
+    blank lines, `markdown` one of each heading with what stands below it, `code` one of each definition,
+    short ones joined to the next. `sentences` makes one of each sentence, `tokens` windows of the whole text.
+    With `max_tokens`, a chunk that is longer is split into windows, whatever the chunking. Start and end
+    exclude white space; without overlap, chunks and the white space between them join back to the text. Time
+    is linear.
 
     Args:
         text: Its lines are parted by LF.
@@ -46,7 +50,7 @@ def chunk_text(
         UsageError: A limit without a tokenizer, `tokens` without a limit, or an overlap not below the limit.
     """
     if chunking == "tokens" and max_tokens is None:
-        raise UsageError("chunking by tokens needs a number of tokens")
+        raise UsageError("chunking by tokens needs a number of tokens", hint="--on-long split")
     if max_tokens is not None:
         if token_spans is None:
             raise UsageError("a limit in tokens needs a tokenizer")
@@ -89,7 +93,13 @@ def _pieces(text: str, chunking: Chunking) -> Iterator[tuple[int, int]]:
         case "lines":
             return _lines(text)
         case "paragraphs":
-            return _paragraphs(text)
+            return _joined(_blocks(text))
+        case "markdown":
+            return _joined(_trimmed(text, iter_sections(text)))
+        case "code":
+            return _joined(_trimmed(text, iter_code_blocks(text)))
+        case "sentences":
+            return _trimmed(text, iter_sentences(text))
         case _:
             return iter([span] if (span := _stripped(text, 0, len(text))) else [])
 
@@ -105,13 +115,18 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
         start = end + 1
 
 
-def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
-    """Yield blocks between blank lines, each with the short ones before it.
+def _trimmed(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield spans without the white space around them; blank ones are left out."""
+    return (span for start, end in spans if (span := _stripped(text, start, end)))
+
+
+def _joined(blocks: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield blocks, each with the short ones before it.
 
     A block that is not short always ends a piece, so that an edit moves no piece beyond the next such block.
     """
     start = end = 0
-    for block_start, block_end in _blocks(text):
+    for block_start, block_end in blocks:
         start = block_start if end == 0 else start
         end = block_end
         if end - start >= SHORT_BLOCK_CHARS:

@@ -98,7 +98,10 @@ class Records(Iterator["Record"]):
         blocks = _chained([first], utf8.blocks)
         if self.format is None:
             is_jsonl, blocks = _look(blocks, reading.settings)
-            as_text: Format = "lines" if reading.source.path is None else reading.settings.named_text_as
+            settings = reading.settings
+            as_text: Format = (
+                settings.stdin_text_as if reading.source.path is None else settings.named_text_as
+            )
             self.format = "jsonl" if is_jsonl else as_text
         match self.format:
             case "csv" | "tsv":

@@ -38,6 +38,7 @@ class ReadSettings:
         binary_as_text: Whether input with NUL bytes is read all the same.
         text_as: What `auto` makes of the text files that a walk finds.
         named_text_as: What `auto` makes of a named file that is neither JSONL nor a table.
+        stdin_text_as: What `auto` makes of a standard input that is not JSONL.
     """
 
     format: Format = "auto"
@@ -56,3 +57,4 @@ class ReadSettings:
     binary_as_text: bool = False
     text_as: Literal["lines", "whole"] = "lines"
     named_text_as: Literal["lines", "whole"] = "lines"
+    stdin_text_as: Literal["lines", "whole"] = "lines"

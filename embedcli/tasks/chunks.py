@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from embedcli.records.chunk import chunk_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from embedcli.datatypes import Chunk, Chunking, OnLong, Record
     from embedcli.index.meta import Identity
@@ -37,6 +37,40 @@ def record_chunks(
         max_tokens=vectorizer.room_tokens if encoder else None,
         overlap_tokens=min(OVERLAP_TOKENS, int(OVERLAP_RATIO * vectorizer.room_tokens)) if encoder else 0,
     )
+
+
+def chunks_as_records(
+    records: Iterable[Record], chunking: Chunking | None, on_long: OnLong, vectorizer: Vectorizer
+) -> Iterator[Record]:
+    """Yield the chunks of records, each as a record with its place in the text.
+
+    Its id is `record-id#n`; its fields are the record's own without the text, and `chunk` (n), `start` and
+    `end` (characters). Blank records have no chunks.
+
+    Args:
+        records: What is cut.
+        chunking: How; None for paragraphs in whole files and nothing else, as in an index.
+        on_long: `split` for no chunk longer than the model takes.
+        vectorizer: Knows what the model takes; it is not asked for a vector.
+    """
+    for record in records:
+        if record.is_blank:
+            continue
+        how = chunking or ("paragraphs" if is_whole_file(record) else "none")
+        fields = {key: value for key, value in record.fields.items() if value != record.text}
+        for chunk in record_chunks(record, how, on_long, vectorizer):
+            yield record._replace(
+                id=f"{record.id}#{chunk.ordinal}",
+                text=chunk.text,
+                line=chunk.line,
+                end_line=chunk.end_line,
+                fields={**fields, "chunk": chunk.ordinal, "start": chunk.start, "end": chunk.end},
+            )
+
+
+def is_whole_file(record: Record) -> bool:
+    """Whether a record is a text file as a whole."""
+    return record.id == record.path
 
 
 def identity_of(vectorizer: Vectorizer, dtype: str, *, keep_text: bool) -> Identity:

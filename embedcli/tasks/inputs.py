@@ -35,11 +35,20 @@ class Inputs:
         """Return the inputs as a search reads them.
 
         Files in a folder are read whole, to be cut into paragraphs; named ones line by line, as grep does.
-        Asking for a chunking that needs whole texts reads named files whole too.
+        Asking for a chunking that needs whole texts reads named files and standard input whole too.
         """
         walked = "lines" if chunking == "lines" else "whole"
-        named = "whole" if chunking in ("paragraphs", "tokens") else "lines"
-        return replace(self, options={"text_as": walked, "named_text_as": named, **self.options})
+        named = "lines" if chunking in (None, "none", "lines") else "whole"
+        text_as = {"text_as": walked, "named_text_as": named, "stdin_text_as": named}
+        return replace(self, options={**text_as, **self.options})
+
+    def for_chunks(self, chunking: Chunking | None) -> Inputs:
+        """Return the inputs as an index reads them: text files whole, unless their chunks are their lines."""
+        how = "lines" if chunking == "lines" else "whole"
+        return replace(
+            self,
+            options={**dict.fromkeys(("text_as", "named_text_as", "stdin_text_as"), how), **self.options},
+        )
 
     @property
     def settings(self) -> ReadSettings:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.datatypes import Chunk, Hit, Record
 from embedcli.errors import UsageError
-from embedcli.tasks.chunks import record_chunks
+from embedcli.tasks.chunks import is_whole_file, record_chunks
 from embedcli.tasks.pipeline import batches, in_turn, overlapped
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _units(records: Iterable[Record], documents: Vectorizer, chunking: Chunking 
     for record in records:
         if record.is_blank:
             continue
-        how = chunking or ("paragraphs" if record.id == record.path else "none")
+        how = chunking or ("paragraphs" if is_whole_file(record) else "none")
         if how == "none" and (record.vector is not None or documents.settings.on_long != "split"):
             yield _Unit(record, _whole(record))
             continue

@@ -87,6 +87,11 @@ def write_hits_text(
             output.write(_parts_line(hit))
 
 
+def write_place(path: str | None, line: int, text: str, output: Output, style: HitStyle) -> None:
+    """Write `path:line:text`, the text in one line."""
+    output.write(_line([(path, _MAGENTA), (str(line), _GREEN)], ":", _one_line(text), style))
+
+
 def write_hits_with_context(
     hits: Sequence[Hit], lines: Sequence[Sequence[tuple[int, str]]], output: Output, style: HitStyle
 ) -> None:

@@ -15,7 +15,7 @@ from embedcli.records.chunk import SHORT_BLOCK_CHARS, chunk_text
 from embedcli.records.windows import PIECE_CHARS, pieces
 from tests.strategies import prose, texts
 
-CHUNKINGS = ["none", "lines", "paragraphs"]
+CHUNKINGS = ["none", "lines", "sentences", "paragraphs", "markdown", "code"]
 
 
 def spans_of(pattern):
@@ -85,7 +85,40 @@ def check_cover(text, chunks):
     assert text[end:].strip() == ""
 
 
-@given(texts | prose, st.sampled_from(CHUNKINGS), st.integers(1, 1000))
+marked_up = st.lists(
+    st.sampled_from(
+        [
+            "\n",
+            "\n\n",
+            " ",
+            "# a",
+            "## b c",
+            "---",
+            "===",
+            "```",
+            "~~~",
+            "    ",
+            "x. ",
+            "Y! ",
+            "z",
+            "- ",
+            "1. ",
+            "def f():",
+            "}",
+            "end",
+            "e.g. ",
+            "Dr. ",
+            "。",
+            "“Q.” ",
+            "word",
+        ]
+    ),
+    max_size=60,
+).map("".join)
+"""What the rules for sentences, headings and definitions look at."""
+
+
+@given(texts | prose | marked_up, st.sampled_from(CHUNKINGS), st.integers(1, 1000))
 def test_chunks_have_exact_places_and_cover_the_text(text, chunking, line):
     chunks = chunks_of(text, chunking, line=line)
     check_places(text, chunks, line)
@@ -93,7 +126,7 @@ def test_chunks_have_exact_places_and_cover_the_text(text, chunking, line):
 
 
 @given(
-    texts | prose,
+    texts | prose | marked_up,
     st.sampled_from([*CHUNKINGS, "tokens"]),
     st.sampled_from(sorted(TOKENIZERS)),
     st.integers(1, 12),
@@ -254,7 +287,10 @@ def test_pieces_join_back_and_end_before_white_space(text, size):
             assert end - start == size
 
 
-@pytest.mark.parametrize("kind", ["one word", "words", "white space", "lines", "short paragraphs"])
+@pytest.mark.parametrize(
+    "kind",
+    ["one word", "words", "white space", "lines", "short paragraphs", "marks", "sentences", "headings"],
+)
 def test_time_is_linear_in_the_length(kind):
     make = {
         "one word": lambda size: "x" * size,
@@ -262,12 +298,15 @@ def test_time_is_linear_in_the_length(kind):
         "white space": lambda size: "word " * 300 + " " * size + "b",
         "lines": lambda size: "a\n" * (size // 2),
         "short paragraphs": lambda size: "ab\n\n" * (size // 4),
+        "marks": lambda size: "." * (size // 2) + "x" + "\n " * (size // 4),
+        "sentences": lambda size: "No. 1. Yes! " * (size // 12),
+        "headings": lambda size: "# a\n```\n---\n" * (size // 12),
     }[kind]
 
     def seconds(size):
         text = make(size)
         start = time.process_time()
-        for chunking in ("tokens", "paragraphs", "lines"):
+        for chunking in ("tokens", *CHUNKINGS[1:]):
             for _ in chunk_text(
                 text, chunking, line=1, token_spans=spans_of(r"\s?\S{1,8}"), max_tokens=200, overlap_tokens=20
             ):
