@@ -26,6 +26,7 @@ Pooling: TypeAlias = str
 Json: TypeAlias = Any
 """A value as JSON has it: object, list, string, number, true, false or null."""
 
+By = Literal["chunk", "record", "file"]
 Format = Literal["auto", "lines", "null", "whole", "jsonl", "csv", "tsv", "parquet"]
 Chunking = Literal["none", "lines", "sentences", "paragraphs", "markdown", "code", "tokens"]
 OnLong = Literal["split", "pool", "truncate", "error"]
@@ -188,6 +189,7 @@ class Hit:
         fields: The record's own fields.
         model: The encoder that the cosine is from, where a search asked several; else None.
         parts: What the score is made of, by the name of the part; empty where it is one.
+        whole_file: Whether the record is a text file as a whole.
     """
 
     score: float
@@ -201,6 +203,7 @@ class Hit:
     fields: Mapping[str, Json] = field(default_factory=dict)
     model: str | None = None
     parts: Mapping[str, ScorePart] = field(default_factory=dict)
+    whole_file: bool = False
 
 
 @dataclass(slots=True)

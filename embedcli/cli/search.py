@@ -37,6 +37,7 @@ def search(
     rerank_cmd: own.RerankCommand = None,
     rerank_depth: own.RerankDepth = None,
     rerank_weight: own.RerankWeight = None,
+    by: own.ByOption = None,
     top_k: own.TopK = 10,
     min_score: own.MinScore = None,
     after: own.After = None,
@@ -94,7 +95,14 @@ def search(
     Reads the paths if there are any; else the index (-i, or the nearest .embedcli/index.emb); else standard
     input. Prints path:line:score:text, best first. Exit code 1 if there is no hit.
     """  # noqa: D301  (\b keeps the lines apart)
-    from embedcli.cli.resolve import encoder_settings, open_cache, open_model, read_options, stdin_bytes
+    from embedcli.cli.resolve import (
+        choice,
+        encoder_settings,
+        open_cache,
+        open_model,
+        read_options,
+        stdin_bytes,
+    )
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
     from embedcli.cli.search_asked import places_to_search, read_condition, read_queries
     from embedcli.cli.search_cascade import read_cascade, second_look
@@ -102,7 +110,7 @@ def search(
     from embedcli.cli.search_output import Show
     from embedcli.cli.search_ranking import read_ranking
     from embedcli.cli.search_rerank import read_rerank
-    from embedcli.datatypes import STDIN_NAME
+    from embedcli.datatypes import STDIN_NAME, By
     from embedcli.errors import UsageError
     from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.search import SearchSettings, query_vectors
@@ -164,7 +172,8 @@ def search(
         stdin=stdin_bytes(),
     )
     depths = [own.settings.depth for own in (two, second) if own is not None]
-    wanted = SearchSettings(max(top_k, *depths, 1), min_score)
+    unit = None if by is None else choice("--by", by, By)
+    wanted = SearchSettings(max(top_k, *depths, 1), min_score, unit)
     if facts is not None and facts.ranking.mode == "lexical":
         found = on_index.by_words(asked, wanted, facts.ranking, run)
         if second is not None:

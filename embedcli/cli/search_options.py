@@ -95,6 +95,14 @@ LexicalQuery: TypeAlias = Annotated[
 Explain: TypeAlias = Annotated[
     bool, typer.Option("--explain", help="Show what each hit's score is made of; with --json, as parts.")
 ]
+ByOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="UNIT",
+        help="A hit for each chunk, record or file: its best chunk. Default: record; chunk in text files.",
+    ),
+]
 TopK: TypeAlias = Annotated[int, typer.Option("-n", "--top-k", metavar="N", min=1, help="Most hits.")]
 MinScore: TypeAlias = Annotated[
     float | None,

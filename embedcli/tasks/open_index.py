@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -238,4 +239,5 @@ class OpenIndex:
             text=chunk.text,
             fields=chunk.fields,
             parts=ranked.parts,
+            whole_file=chunk.record == os.fsdecode(chunk.path or os.path.basename(chunk.root)),  # noqa: PTH119  (bytes)
         )

@@ -101,6 +101,16 @@ def rank_by_words(
     }
 
 
+def rank_by_cosine(nearest: Sequence[Sequence[Candidate]]) -> dict[int, list[Ranked]]:
+    """Return the nearest rows of each index as they are."""
+    return {
+        number: [
+            Ranked(row, cosine, cosine, {"dense": ScorePart(cosine, cosine, 1.0)}) for row, cosine in rows
+        ]
+        for number, rows in enumerate(nearest)
+    }
+
+
 def rank_by_both(
     indexes: Sequence[OpenIndex],
     nearest: Sequence[Sequence[Candidate]],

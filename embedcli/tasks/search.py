@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from embedcli.datatypes import Chunk, Hit, Record
 from embedcli.errors import UsageError
 from embedcli.tasks.chunks import is_whole_file, record_chunks
+from embedcli.tasks.group import GroupedTop, group_of, runs_to_choose_from
 from embedcli.tasks.pipeline import batches, in_turn, overlapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-    from embedcli.datatypes import Chunking, Vectors
+    from embedcli.datatypes import By, Chunking, Vectors
     from embedcli.tasks.vectorize import Vectorizer
     from embedcli.where import Condition
 
@@ -25,10 +26,12 @@ class SearchSettings:
     Attributes:
         top_k: Most hits.
         min_score: Lowest cosine of a hit, inclusive; None for no limit.
+        by: What a hit stands for; see `group.group_of`.
     """
 
     top_k: int = 10
     min_score: float | None = None
+    by: By | None = None
 
 
 class _Unit(NamedTuple):
@@ -86,6 +89,7 @@ def search_records(
     from embedcli.vectors.exact import TopK
 
     tops = [TopK(query, settings.top_k, settings.min_score) for query in queries]
+    grouped = [GroupedTop(top, query) for top, query in zip(tops, queries, strict=True)]
     units: dict[int, _Unit] = {}
     first = 0
 
@@ -100,12 +104,24 @@ def search_records(
     all_units = _units(records, documents, chunking)
     staged = in_turn if documents.is_lookup else overlapped
     for batch, vectors in staged(batches(all_units, lambda unit: unit.chunk.text), vectors_of):
-        for top in tops:
-            top.add(vectors, first)
+        runs = runs_to_choose_from([_group(unit, settings.by) for unit in batch])
+        for best in grouped:
+            best.add(vectors, first, runs)
         units.update(enumerate(batch, start=first))
         first += len(batch)
-        units = {found.row: units[found.row] for top in tops for found in top.result(ties=True)}
+        kept = {found.row for top in tops for found in top.result(ties=True)}
+        kept |= {best.open_row for best in grouped if best.open_row is not None}
+        units = {row: units[row] for row in kept}
+    for best in grouped:
+        best.close()
     return [[_hit(units[found.row], found.cosine) for found in top.result()] for top in tops]
+
+
+def _group(unit: _Unit, by: By | None) -> Hashable:
+    record, chunk = unit
+    return group_of(
+        by, path=record.path, record=record.id, chunk=chunk.ordinal, whole_file=is_whole_file(record)
+    )
 
 
 def _hit(unit: _Unit, cosine: float) -> Hit:
@@ -120,6 +136,7 @@ def _hit(unit: _Unit, cosine: float) -> Hit:
         end_line=chunk.end_line,
         text=chunk.text,
         fields=record.fields,
+        whole_file=is_whole_file(record),
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from embedcli.datatypes import ScorePart
 from embedcli.errors import UsageError
 from embedcli.index.file import open_for_reading
 from embedcli.index.reader import IndexReader
-from embedcli.tasks.open_index import IndexSettings, Limits, OpenIndex, Ranked
+from embedcli.tasks.group import enough_groups
+from embedcli.tasks.open_index import IndexSettings, Limits, OpenIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,10 +65,14 @@ def search_by_words(
     with contextlib.ExitStack() as stack:
         opened = _opened(stack, indexes, settings, on_notice)
         _check_texts(opened)
-        return [
-            merged_hits(opened, rank_by_words(opened, record.text, ranking, wanted.top_k), wanted.top_k)
-            for record in asked
-        ]
+
+        def search(numbers: Sequence[int], count: int) -> list[list[Hit]]:
+            return [
+                merged_hits(opened, rank_by_words(opened, asked[number].text, ranking, count), count)
+                for number in numbers
+            ]
+
+        return enough_groups(search, len(asked), wanted.by, wanted.top_k)
 
 
 def search_indexes(
@@ -104,38 +108,40 @@ def search_indexes(
         MissingExtraError: A graph was asked for, and hnswlib is not installed.
         UsageError: A graph was asked for where it cannot help; hybrid, and no index keeps texts.
     """
-    from embedcli.tasks.ranking import POOL, SURE, merged_hits, rank_by_both
+    from embedcli.tasks.ranking import POOL, SURE, merged_hits, rank_by_both, rank_by_cosine
 
     hybrid = ranking.mode == "hybrid"
-    limits = (
-        Limits(SURE if wanted.top_k <= POOL else wanted.top_k, pool=max(POOL, wanted.top_k))
-        if hybrid
-        else Limits(wanted.top_k, wanted.min_score)
-    )
     with contextlib.ExitStack() as stack:
         opened = _opened(stack, indexes, settings, on_notice)
         for index in opened:
             index.check_model(vectorizer)
         if hybrid and not any(index.keeps_text for index in opened):
             _check_texts(opened)
-        nearest = [index.nearest(queries, limits, on_plan) for index in opened]
-        found: list[list[Hit]] = []
-        for number, (record, query) in enumerate(zip(asked, queries, strict=True)):
-            own = [rows[number] for rows in nearest]
+        tell = [on_plan]
+
+        def search(numbers: Sequence[int], count: int) -> list[list[Hit]]:
+            limits = Limits(count, wanted.min_score)
             if hybrid:
-                ranked = rank_by_both(
-                    opened, own, query, record.text, ranking, wanted.top_k, wanted.min_score
+                limits = Limits(SURE if count <= POOL else count, pool=max(POOL, count))
+            own = queries[list(numbers)]
+            # Of the first look alone: a second one for more chunks goes the same way.
+            say = tell.pop() if tell else lambda _index, _work, _plan: None
+            nearest = [index.nearest(own, limits, say) for index in opened]
+            found: list[list[Hit]] = []
+            for place, number in enumerate(numbers):
+                rows = [of_index[place] for of_index in nearest]
+                ranked = (
+                    rank_by_both(
+                        *(opened, rows, queries[number], asked[number].text),
+                        *(ranking, count, wanted.min_score),
+                    )
+                    if hybrid
+                    else rank_by_cosine(rows)
                 )
-            else:
-                ranked = {
-                    place: [
-                        Ranked(row, cosine, cosine, {"dense": ScorePart(cosine, cosine, 1.0)})
-                        for row, cosine in rows
-                    ]
-                    for place, rows in enumerate(own)
-                }
-            found.append(merged_hits(opened, ranked, wanted.top_k))
-        return found
+                found.append(merged_hits(opened, ranked, count))
+            return found
+
+        return enough_groups(search, len(asked), wanted.by, wanted.top_k)
 
 
 def _opened(
