@@ -307,6 +307,7 @@ complete -c embedcli -n '__fish_seen_subcommand_from search' -s C -l context -r 
 complete -c embedcli -n '__fish_seen_subcommand_from search' -s l -l files-with-hits -d 'Print only the names of files with hits.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -s c -l count -d 'Print only how many hits each file has.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l json -d 'Print hits as JSON, an object a line.'
+complete -c embedcli -n '__fish_seen_subcommand_from search' -l trec -d 'Print hits as a TREC run: query Q0 id rank score embedcli.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l prompt -r -d 'Put before each text instead of the model\'s prompt.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l chunking -r -d 'none, lines, sentences, paragraphs, markdown, code or tokens. Default: lines for a named file, paragraphs in folders.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l on-long -r -d 'Text beyond the model\'s limit: split, pool, truncate or error.'

@@ -46,6 +46,7 @@ def search(
     files_with_hits: own.FilesWithHits = False,
     count: own.Count = False,
     as_json: own.HitsAsJson = False,
+    as_trec: own.HitsAsTrec = False,
     prompt: options.Prompt = None,
     chunking: own.ChunkingOption = None,
     on_long: options.OnLong = None,
@@ -96,7 +97,6 @@ def search(
     input. Prints path:line:score:text, best first. Exit code 1 if there is no hit.
     """  # noqa: D301  (\b keeps the lines apart)
     from embedcli.cli.resolve import (
-        choice,
         encoder_settings,
         open_cache,
         open_model,
@@ -104,13 +104,13 @@ def search(
         stdin_bytes,
     )
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
-    from embedcli.cli.search_asked import places_to_search, read_condition, read_queries
+    from embedcli.cli.search_asked import places_to_search, read_condition, read_queries, read_unit
     from embedcli.cli.search_cascade import read_cascade, second_look
     from embedcli.cli.search_index import IndexSearch
     from embedcli.cli.search_output import Show
     from embedcli.cli.search_ranking import read_ranking
     from embedcli.cli.search_rerank import read_rerank
-    from embedcli.datatypes import STDIN_NAME, By
+    from embedcli.datatypes import STDIN_NAME
     from embedcli.errors import UsageError
     from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.search import SearchSettings, query_vectors
@@ -125,6 +125,7 @@ def search(
         run,
         color,
         as_json=as_json,
+        as_trec=as_trec,
         names_only=files_with_hits,
         counts_only=count,
         explain=explain,
@@ -172,8 +173,7 @@ def search(
         stdin=stdin_bytes(),
     )
     depths = [own.settings.depth for own in (two, second) if own is not None]
-    unit = None if by is None else choice("--by", by, By)
-    wanted = SearchSettings(max(top_k, *depths, 1), min_score, unit)
+    wanted = SearchSettings(max(top_k, *depths, 1), min_score, read_unit(by, as_trec=as_trec))
     if facts is not None and facts.ranking.mode == "lexical":
         found = on_index.by_words(asked, wanted, facts.ranking, run)
         if second is not None:
@@ -209,7 +209,7 @@ def search(
                 )
     run.counts.written = sum(map(len, found))
     if not quiet:
-        show.write([record.id if query is None else query for record in asked], found, inputs)
+        show.write([record.id if query is None or as_trec else query for record in asked], found, inputs)
     run.finish(EXIT_OK if any(found) else EXIT_NOTHING, found_wins=quiet)
 
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.cli.run import Run
-    from embedcli.datatypes import Record
+    from embedcli.datatypes import By, Record
     from embedcli.where import Condition
 
 
@@ -19,6 +19,24 @@ def read_condition(where: str | None) -> "Condition | None":
     from embedcli.where import parse_where
 
     return parse_where(where)
+
+
+def read_unit(by: str | None, *, as_trec: bool) -> "By | None":
+    """Return what a hit stands for; a TREC run names each record once.
+
+    Raises:
+        UsageError: It is not known, or no record where a run is wanted.
+    """
+    from embedcli.cli.resolve import choice
+    from embedcli.datatypes import By
+    from embedcli.errors import UsageError
+
+    if by is None:
+        return "record" if as_trec else None
+    unit: By = choice("--by", by, By)
+    if as_trec and unit != "record":
+        raise UsageError(f"--trec names records; --by {unit} does not")
+    return unit
 
 
 def read_queries(query: str | None, file: str | None, named: list[str], run: "Run") -> list["Record"]:

@@ -180,6 +180,9 @@ Count: TypeAlias = Annotated[
     bool, typer.Option("-c", "--count", help="Print only how many hits each file has.")
 ]
 HitsAsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print hits as JSON, an object a line.")]
+HitsAsTrec: TypeAlias = Annotated[
+    bool, typer.Option("--trec", help="Print hits as a TREC run: query Q0 id rank score embedcli.")
+]
 ChunkingOption: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -18,6 +18,7 @@ class Show:
         color: str,
         *,
         as_json: bool,
+        as_trec: bool,
         names_only: bool,
         counts_only: bool,
         lines_before: int,
@@ -34,13 +35,14 @@ class Show:
         from embedcli.errors import UsageError
         from embedcli.tasks.inputs import SeenLines
 
-        if as_json + names_only + counts_only > 1:
-            raise UsageError("--json, -l and -c exclude each other")
+        if as_json + as_trec + names_only + counts_only > 1:
+            raise UsageError("--json, --trec, -l and -c exclude each other")
         self._run, self._color = run, wants_color(color, sys.stdout)
+        self._as_trec = as_trec
         self._as_json, self._names_only, self._counts_only = as_json, names_only, counts_only
         self._explain = explain
-        if explain and (names_only or counts_only or lines_before or lines_after):
-            raise UsageError("--explain shows each hit; -l, -c, -A, -B and -C do not")
+        if explain and (as_trec or names_only or counts_only or lines_before or lines_after):
+            raise UsageError("--explain shows each hit; --trec, -l, -c, -A, -B and -C do not")
         self._before, self._after, self._name_end = lines_before, lines_after, name_end
         self.seen = SeenLines()
 
@@ -59,6 +61,9 @@ class Show:
 
         style = write.HitStyle(self._color, sys.stdout is not None and sys.stdout.isatty(), terminal_width())
         every = [hit for hits in found for hit in hits]
+        if self._as_trec:
+            # Before the first line is written.
+            write.check_trec([*queries, *(hit.id for hit in every)])
         with open_output(None) as output:
             if self._names_only:
                 write.write_paths(every, output, STDIN_NAME, self._name_end)
@@ -69,7 +74,9 @@ class Show:
                 write.write_hits_with_context(every, around, output, style)
             else:
                 for query, hits in zip(queries, found, strict=True):
-                    if self._as_json:
+                    if self._as_trec:
+                        write.write_hits_trec(hits, query, output)
+                    elif self._as_json:
                         write.write_hits_json(hits, query, output, explain=self._explain)
                     else:
                         asked = query if len(queries) > 1 else None

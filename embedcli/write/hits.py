@@ -7,11 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from embedcli.errors import UsageError
 from embedcli.write.columns import clip, columns
 from embedcli.write.objects import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from embedcli.datatypes import Hit
     from embedcli.write.target import Output
@@ -67,6 +68,30 @@ def write_hits_json(hits: Sequence[Hit], query: str, output: Output, *, explain:
         }
         own = {key: value for key, value in hit.fields.items() if key not in named}
         output.write(dump({**named, **own}) + b"\n")
+
+
+def check_trec(ids: Iterable[str]) -> None:
+    """Refuse ids of queries and hits that a TREC run cannot hold.
+
+    Raises:
+        UsageError: One holds white space, which parts the columns, or nothing at all.
+    """
+    for name in ids:
+        if len(name.split()) != 1 or name != name.strip():
+            raise UsageError(f"--trec: the id {name!r} is not one word", hint="--json")
+
+
+def write_hits_trec(hits: Sequence[Hit], query: str, output: Output) -> None:
+    """Write `query Q0 id rank score embedcli`, the run format of the Text Retrieval Conference.
+
+    Args:
+        hits: Best first.
+        query: The query's id; see `check_trec`.
+        output: Where to.
+    """
+    for rank, hit in enumerate(hits, start=1):
+        line = f"{query} Q0 {hit.id} {rank} {hit.score!r} embedcli\n"
+        output.write(line.encode("utf-8", "surrogateescape"))
 
 
 def write_hits_text(

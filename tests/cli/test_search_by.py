@@ -81,3 +81,25 @@ def test_paragraphs_of_a_text_are_hits_of_their_own(pantry: Program) -> None:
 def test_an_unknown_unit_is_wrong_usage(pantry: Program) -> None:
     done = pantry("search", QUESTION, "docs", "--by", "page")
     assert (done.code, done.out, "--by" in done.err) == (2, b"", True)
+
+
+def test_a_run_for_evaluation_tools(pantry: Program, write: Write) -> None:
+    pantry("index", "build", "-q", "-i", "x.emb", "rows.jsonl").ok()
+    write("q.jsonl", '{"id": "q1", "text": "bread"}\n{"id": "q2", "text": "tax form number 3"}\n')
+    query = ("search", "-i", "x.emb", "-n", 4, "--queries", "q.jsonl")
+    run = [line.split(" ") for line in pantry(*query, "--trec").ok().lines]
+    wanted = pantry(*query, "--json").ok().objects
+    assert [(row[0], row[2], int(row[3]), float(row[4])) for row in run] == [
+        (hit["query"], hit["id"], hit["rank"], hit["score"]) for hit in wanted
+    ]
+    assert {(row[1], row[5]) for row in run} == {("Q0", "embedcli")}
+    (line,) = pantry("search", "bread", "docs", "-n", 1, "--trec").ok().lines
+    assert line.startswith("1 Q0 docs/bread.txt 1 0.")
+    write("odd.jsonl", '{"id": "a b", "text": "bread"}\n{"id": "c", "text": "loaf"}\n')
+    for odd, said in (
+        (("odd.jsonl", "--trec"), "the id 'a b' is not one word"),
+        (("docs", "--trec", "--by", "chunk"), "--trec names records"),
+        (("docs", "--trec", "--json"), "exclude each other"),
+    ):
+        done = pantry("search", "bread", *odd)
+        assert (done.code, done.out, said in done.err) == (2, b"", True)
