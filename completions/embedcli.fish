@@ -297,7 +297,7 @@ complete -c embedcli -n '__fish_seen_subcommand_from search' -l explain -d 'Show
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l rerank -r -d 'Look at the first hits again: maxsim compares them with the query token by token.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l rerank-cmd -r -d 'Let CMD look again: it reads JSON lines of query and text, and writes a score a line.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l rerank-depth -r -d 'Hits that are looked at again. Default: 50.'
-complete -c embedcli -n '__fish_seen_subcommand_from search' -l rerank-weight -r -d 'Weight of the second look beside the first. Default: 0.3 for maxsim; CMD alone ranks.'
+complete -c embedcli -n '__fish_seen_subcommand_from search' -l rerank-weight -r -d 'Weight of the second look beside the first. Default: 1 for maxsim; CMD alone ranks.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l by -r -d 'A hit for each chunk, record or file: its best chunk. Default: record; chunk in text files.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -s n -l top-k -r -d 'Most hits.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l min-score -r -d 'Only hits at least this close, -1 to 1.'

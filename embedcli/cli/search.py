@@ -88,6 +88,7 @@ def search(
     embedcli search 'how do I undo a commit' notes/ README.md
     git log --format=%s | embedcli search 'fix for a race' - -n 5
     embedcli search 'late refund' -i tickets.emb --where 'status = "open"' --json
+    embedcli search --mode lexical 'E4042' -i logs.emb
     embedcli search --queries questions.txt -i docs.emb --json
     embedcli search --rerank maxsim 'who approved the budget' -i minutes.emb
     embedcli search --cascade static,default 'disk full' /var/log/

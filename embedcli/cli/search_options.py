@@ -136,7 +136,7 @@ RerankWeight: TypeAlias = Annotated[
         "--rerank-weight",
         metavar="WEIGHT",
         min=0,
-        help="Weight of the second look beside the first. Default: 0.3 for maxsim; CMD alone ranks.",
+        help="Weight of the second look beside the first. Default: 1 for maxsim; CMD alone ranks.",
     ),
 ]
 CascadeOption: TypeAlias = Annotated[

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_DEPTH: Final = 50
 """Hits that are looked at again, or as many as are wanted where that is more."""
 
-MAXSIM_WEIGHT: Final = 0.3
+MAXSIM_WEIGHT: Final = 1.0
 """Weight of the token-level score beside those that ranked before. Measured: docs/search.md."""
 
 _TEXTS_AT_A_TIME = 64
