@@ -35,6 +35,7 @@ MODES = (
     ("--mode", "hybrid"),
     ("--mode", "hybrid", "--fuse", "minmax"),
     ("--mode", "hybrid", "--fuse", "rrf"),
+    ("--mode", "hybrid", "--rerank", "maxsim"),
 )
 
 
