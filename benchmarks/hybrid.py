@@ -1,11 +1,13 @@
 """What words cost beside vectors: one-shot searches of an index by meaning, by words and by both.
 
     python benchmarks/hybrid.py --corpus text.txt [--chunks 100000 1000000] [--runs 3]
+    python benchmarks/hybrid.py --corpus text.txt --chunks 100000 --pruning [--questions packages/queries.jsonl]
 
 The chunks are windows of 60 words that begin at even distances in the text, overlapping where it is short;
 their vectors are random, which costs a scan as much as real ones. Seven ordinary questions are asked, each by a
 process of its own, in turn. Prints CPU milliseconds of the whole process as medians, with the ratio to a
-search by meaning.
+search by meaning. With `--pruning`, prints instead what is lost by how many chunks may be visited in the search
+for candidates, over those questions and the first 60 of `--questions` (JSONL with `text`).
 """
 
 from __future__ import annotations
@@ -17,9 +19,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
+
+from embedcli.index import lexical
+from embedcli.index.file import open_for_reading
+from embedcli.index.lexical import LexicalReader
+from embedcli.index.reader import IndexReader
 
 WORDS = 60
 MODES = ("dense", "lexical", "hybrid")
@@ -39,8 +47,16 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--chunks", type=int, nargs="+", default=[100_000])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--pruning", action="store_true")
+    parser.add_argument("--questions", type=Path)
     arguments = parser.parse_args()
     words = arguments.corpus.read_text(encoding="utf-8", errors="replace").split()
+    if arguments.pruning:
+        more = arguments.questions.read_text(encoding="utf-8").splitlines() if arguments.questions else []
+        asked = [*QUESTIONS, *(json.loads(line)["text"] for line in more[:60])]
+        with tempfile.TemporaryDirectory() as work:
+            pruning(make_index(Path(work), words, arguments.chunks[0]), asked)
+        return
     print(f"{'chunks':>9}" + "".join(f"{mode:>18}" for mode in MODES) + "   CPU ms, ratio to dense")
     for count in arguments.chunks:
         with tempfile.TemporaryDirectory() as work:
@@ -70,6 +86,29 @@ def make_index(work: Path, words: list[str], count: int) -> Path:
     vectors.flush()
     run("index", "import", work / "t.npy", "-i", work / "x.emb", "-q")
     return work / "x.emb"
+
+
+def pruning(index: Path, asked: list[str]) -> None:
+    """Print what the search for candidates keeps of the exact ranking, by the chunks that it may visit."""
+    with open_for_reading(index) as connection:
+        reader = LexicalReader(index, connection, IndexReader(index, connection).counts()["chunks"])
+        questions = [reader.question(text) for text in asked]
+        print("chunks visited  10 best  100 best  ms")
+        exact: list[list[int]] = []
+        for postings in (10**9, 30_000, 20_000, 10_000, 5_000):
+            lexical.POSTINGS = postings  # type: ignore[misc]
+            start = time.process_time()
+            found = [[hit.row for hit in reader.best(question, 100)] for question in questions]
+            milliseconds = 1e3 * (time.process_time() - start) / len(questions)
+            exact = exact or found
+            kept = [
+                statistics.fmean(
+                    len({*own[:top]} & {*best[:top]}) / max(1, len(best[:top]))
+                    for own, best in zip(found, exact, strict=True)
+                )
+                for top in (10, 100)
+            ]
+            print(f"{postings:14}  {kept[0]:7.1%}  {kept[1]:8.1%}  {milliseconds:.0f}")
 
 
 def command(*arguments: object) -> list[str]:
