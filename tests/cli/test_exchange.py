@@ -64,7 +64,8 @@ def take(program: Program, *arguments: object, **options: Any) -> dict[str, Any]
 
 
 def hits(program: Program, index: str, query: str) -> list[dict[str, Any]]:
-    return program("search", query, "-n", 10_000, "--json", "-i", index).ok().objects
+    # What is imported are records, of which a search shows one chunk each unless it is told otherwise.
+    return program("search", query, "-n", 10_000, "--by", "chunk", "--json", "-i", index).ok().objects
 
 
 def comparable(found: list[dict[str, Any]], shared: set[str]) -> list[tuple[str, str, int, str, float]]:
