@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from embedcli.datatypes import Hit, Json, Vector
-    from embedcli.index.lexical import LexicalHit, LexicalReader, Question
+    from embedcli.index.lexical import LexicalHit, Question
     from embedcli.tasks.open_index import OpenIndex
     from embedcli.vectors.exact import Candidate
 
@@ -97,7 +97,7 @@ def rank_by_words(
             Ranked(hit.row, hit.score, None, {"lexical": ScorePart(hit.score, hit.score, 1.0)})
             for hit in hits
         ]
-        for number, hits in enumerate(_word_hits(indexes, text, ranking, top_k))
+        for number, hits in enumerate(_word_hits(indexes, _questions(indexes, text, ranking), top_k))
     }
 
 
@@ -140,7 +140,8 @@ def rank_by_both(
     from embedcli.vectors.fuse import Part, best_first, fuse
 
     depth = max(POOL, top_k)
-    worded = _word_hits(indexes, text, ranking, depth)
+    questions = _questions(indexes, text, ranking)
+    worded = _word_hits(indexes, questions, depth)
     by_cosine = {
         _Place(number, found.row): found.cosine for number, rows in enumerate(nearest) for found in rows
     }
@@ -150,8 +151,8 @@ def rank_by_both(
     if not places:
         return {}
     pool = {place for order in orders for place in order[:POOL]}
-    for number, index in enumerate(indexes):
-        _complete(index, number, places, by_cosine, by_words, query, _question(index.lexical, text, ranking))
+    for number, (index, question) in enumerate(zip(indexes, questions, strict=True)):
+        _complete(index, number, places, by_cosine, by_words, query, question)
     cosines, words = (np.array([part[place] for place in places]) for part in (by_cosine, by_words))
     parts = {
         "dense": Part(cosines, np.full(len(places), query.any()), ranking.alpha),
@@ -183,26 +184,25 @@ def _in_order(scores: Mapping[_Place, float]) -> list[_Place]:
     return sorted(scores, key=lambda place: (-scores[place], place))
 
 
-def _question(lexical: LexicalReader | None, text: str, ranking: Ranking) -> Question | None:
+def _questions(indexes: Sequence[OpenIndex], text: str, ranking: Ranking) -> list[Question | None]:
+    """Return what is looked for in each index; None for one without words."""
     from embedcli.index.lexical import Question
 
-    if lexical is None:
-        return None
-    return lexical.question(text) if ranking.expression is None else Question(expression=ranking.expression)
+    if ranking.expression is not None:
+        return [Question(expression=ranking.expression) if index.keeps_text else None for index in indexes]
+    return [None if index.lexical is None else index.lexical.question(text) for index in indexes]
 
 
 def _word_hits(
-    indexes: Sequence[OpenIndex], text: str, ranking: Ranking, count: int
+    indexes: Sequence[OpenIndex], questions: Sequence[Question | None], count: int
 ) -> list[list[LexicalHit]]:
     """Return the best rows of each index by BM25."""
-    found: list[list[LexicalHit]] = []
-    for index in indexes:
-        lexical = index.lexical
-        question = _question(lexical, text, ranking)
-        found.append(
-            [] if lexical is None or question is None else lexical.best(question, count, index.allowed)
-        )
-    return found
+    return [
+        []
+        if index.lexical is None or question is None
+        else index.lexical.best(question, count, index.allowed)
+        for index, question in zip(indexes, questions, strict=True)
+    ]
 
 
 def _complete(
