@@ -9,15 +9,7 @@ from embedcli.cli import options
 
 def chunk(
     paths: options.Paths = None,
-    chunking: Annotated[
-        str | None,
-        typer.Option(
-            "--chunking",
-            metavar="HOW",
-            help="none, lines, sentences, paragraphs, markdown, code or tokens. Default: paragraphs for text,"
-            " none for JSONL and CSV.",
-        ),
-    ] = None,
+    chunking: options.IndexChunking = None,
     on_long: options.OnLong = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print records, an object a line, that every command reads.")
@@ -55,8 +47,6 @@ def chunk(
     leaves long ones whole). With --json, each chunk is a record with its place: chunk, start and end in
     characters.
     """  # noqa: D301  (\b keeps the lines apart)
-    import sys
-
     from embedcli.cli.resolve import (
         choice,
         encoder_settings,
@@ -67,12 +57,12 @@ def chunk(
         stdin_bytes,
     )
     from embedcli.cli.run import Run
-    from embedcli.cli.terminal import terminal_width, wants_color
+    from embedcli.cli.search_output import hit_style
     from embedcli.datatypes import Chunking
     from embedcli.tasks.chunks import chunks_as_records
     from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
-    from embedcli.write.hits import HitStyle, write_place
+    from embedcli.write.hits import write_place
     from embedcli.write.objects import dump, record_object
     from embedcli.write.target import open_output
 
@@ -100,9 +90,7 @@ def chunk(
     vectorizer = Vectorizer(
         open_model(model), encoder_settings(device="cpu", jobs=1), VectorSettings(), run.counts
     )
-    style = HitStyle(
-        wants_color(color, sys.stdout), sys.stdout is not None and sys.stdout.isatty(), terminal_width()
-    )
+    style = hit_style(color)
     try:
         with open_output(None) as output:
             records = inputs.records(run.counts, run.on_problem)

@@ -24,15 +24,7 @@ index_app = typer.Typer(
 def build(
     paths: options.Paths = None,
     index: options.IndexOption = None,
-    chunking: Annotated[
-        str | None,
-        typer.Option(
-            "--chunking",
-            metavar="HOW",
-            help="none, lines, sentences, paragraphs, markdown, code or tokens. Default: paragraphs for text,"
-            " none for JSONL and CSV.",
-        ),
-    ] = None,
+    chunking: options.IndexChunking = None,
     on_long: options.OnLong = None,
     input_format: options.InputFormat = "auto",
     null: options.Null = False,

@@ -114,6 +114,15 @@ Pooling: TypeAlias = Annotated[
 Dim: TypeAlias = Annotated[
     int | None, typer.Option("--dim", metavar="N", min=1, help="Keep only the first numbers of each vector.")
 ]
+IndexChunking: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--chunking",
+        metavar="HOW",
+        help="none, lines, sentences, paragraphs, markdown, code or tokens. Default: paragraphs for text,"
+        " none for JSONL and CSV.",
+    ),
+]
 OnLong: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -123,7 +123,6 @@ def search(
         paths, query = [query, *(paths or ())], None
     named, places = places_to_search(paths, files_from, index, run, null=null)
     show = Show(
-        run,
         color,
         as_json=as_json,
         as_trec=as_trec,
@@ -173,8 +172,8 @@ def search(
         ),
         stdin=stdin_bytes(),
     )
-    depths = [own.settings.depth for own in (two, second) if own is not None]
-    wanted = SearchSettings(max(top_k, *depths, 1), min_score, read_unit(by, as_trec=as_trec))
+    depths = [look.settings.depth for look in (two, second) if look is not None]
+    wanted = SearchSettings(max([top_k, *depths]), min_score, read_unit(by, as_trec=as_trec))
     if facts is not None and facts.ranking.mode == "lexical":
         found = on_index.by_words(asked, wanted, facts.ranking, run)
         if second is not None:

@@ -4,9 +4,18 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from embedcli.cli.run import Run
     from embedcli.datatypes import Hit
     from embedcli.tasks.inputs import Inputs
+    from embedcli.write.hits import HitStyle
+
+
+def hit_style(color: str) -> "HitStyle":
+    """Return how lines are shown on standard output, with `--color` as it was typed."""
+    from embedcli.cli.terminal import terminal_width, wants_color
+    from embedcli.write.hits import HitStyle
+
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return HitStyle(wants_color(color, sys.stdout), on_terminal, terminal_width())
 
 
 class Show:
@@ -14,7 +23,6 @@ class Show:
 
     def __init__(
         self,
-        run: "Run",
         color: str,
         *,
         as_json: bool,
@@ -31,13 +39,12 @@ class Show:
         Raises:
             UsageError: Two forms at once.
         """
-        from embedcli.cli.terminal import wants_color
         from embedcli.errors import UsageError
         from embedcli.tasks.inputs import SeenLines
 
         if as_json + as_trec + names_only + counts_only > 1:
             raise UsageError("--json, --trec, -l and -c exclude each other")
-        self._run, self._color = run, wants_color(color, sys.stdout)
+        self._style = hit_style(color)
         self._as_trec = as_trec
         self._as_json, self._names_only, self._counts_only = as_json, names_only, counts_only
         self._explain = explain
@@ -53,13 +60,11 @@ class Show:
 
     def write(self, queries: list[str], found: "list[list[Hit]]", inputs: "Inputs") -> None:
         """Write the hits of all queries; with several, each line of text begins with its query's id."""
-        from embedcli.cli.terminal import terminal_width
         from embedcli.datatypes import STDIN_NAME
         from embedcli.tasks.inputs import lines_around
         from embedcli.write import hits as write
         from embedcli.write.target import open_output
 
-        style = write.HitStyle(self._color, sys.stdout is not None and sys.stdout.isatty(), terminal_width())
         every = [hit for hits in found for hit in hits]
         if self._as_trec:
             # Before the first line is written.
@@ -71,7 +76,7 @@ class Show:
                 write.write_counts(every, output, STDIN_NAME)
             elif self.needs_lines:
                 around = lines_around(every, self._before, self._after, inputs.options, self.seen)
-                write.write_hits_with_context(every, around, output, style)
+                write.write_hits_with_context(every, around, output, self._style)
             else:
                 for query, hits in zip(queries, found, strict=True):
                     if self._as_trec:
@@ -80,4 +85,4 @@ class Show:
                         write.write_hits_json(hits, query, output, explain=self._explain)
                     else:
                         asked = query if len(queries) > 1 else None
-                        write.write_hits_text(hits, output, style, asked, explain=self._explain)
+                        write.write_hits_text(hits, output, self._style, asked, explain=self._explain)

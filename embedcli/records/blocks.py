@@ -175,16 +175,12 @@ def _command_blocks(path: str, file: BinaryIO, pre: str) -> Iterator[bytes]:
 
     Source: ripgrep, `--pre`: the path is its argument and the file its standard input.
     """
-    import shlex
     import subprocess
     import tempfile
 
-    try:
-        command = shlex.split(pre)
-    except ValueError as error:
-        raise UsageError(f"--pre {pre}: {error}") from error
-    if not command:
-        raise UsageError("--pre: no command given")
+    from embedcli.records.command import command_words
+
+    command = command_words("--pre", pre)
     # A name with a leading dash must not become an option of the command.
     argument = os.path.join(".", path) if path.startswith("-") else path  # noqa: PTH118
     with tempfile.TemporaryFile() as stderr:

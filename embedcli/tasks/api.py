@@ -99,14 +99,10 @@ class Index:
             DamagedIndexError: What was read is not what was written.
         """
         from embedcli.datatypes import Record
+        from embedcli.tasks.open_index import IndexSettings
         from embedcli.tasks.ranking import ranking_of
         from embedcli.tasks.search import SearchSettings, query_vectors
-        from embedcli.tasks.search_index import (
-            IndexSettings,
-            search_by_words,
-            search_indexes,
-            settings_of,
-        )
+        from embedcli.tasks.search_index import search_by_words, search_indexes, settings_of
 
         identity, stored, keeps_text = settings_of([self.path])
         queries = self._embedder.vectorizer(VectorSettings("query", dim=identity.dim, normalize=True))

@@ -54,18 +54,27 @@ def chunks_as_records(
         vectorizer: Knows what the model takes; it is not asked for a vector.
     """
     for record in records:
-        if record.is_blank:
-            continue
-        how = chunking or ("paragraphs" if is_whole_file(record) else "none")
-        fields = {key: value for key, value in record.fields.items() if value != record.text}
-        for chunk in record_chunks(record, how, on_long, vectorizer):
-            yield record._replace(
-                id=f"{record.id}#{chunk.ordinal}",
-                text=chunk.text,
-                line=chunk.line,
-                end_line=chunk.end_line,
-                fields={**fields, "chunk": chunk.ordinal, "start": chunk.start, "end": chunk.end},
-            )
+        if not record.is_blank:
+            how = chunking_of(record, chunking)
+            yield from parts_of(record, record_chunks(record, how, on_long, vectorizer))
+
+
+def parts_of(record: Record, chunks: Iterable[Chunk]) -> Iterator[Record]:
+    """Yield chunks of a record as records; see `chunks_as_records`."""
+    fields = {key: value for key, value in record.fields.items() if value != record.text}
+    for chunk in chunks:
+        yield record._replace(
+            id=f"{record.id}#{chunk.ordinal}",
+            text=chunk.text,
+            line=chunk.line,
+            end_line=chunk.end_line,
+            fields={**fields, "chunk": chunk.ordinal, "start": chunk.start, "end": chunk.end},
+        )
+
+
+def chunking_of(record: Record, chunking: Chunking | None) -> Chunking:
+    """Return how a record is cut: as said, else paragraphs in a whole file, and nothing else."""
+    return chunking or ("paragraphs" if is_whole_file(record) else "none")
 
 
 def is_whole_file(record: Record) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from embedcli.tasks.chunks import record_chunks
+from embedcli.tasks.chunks import parts_of, record_chunks
 from embedcli.tasks.pipeline import batches, in_turn, overlapped
 
 if TYPE_CHECKING:
@@ -52,13 +52,5 @@ def split_long(records: Iterable[Record], vectorizer: Vectorizer) -> Iterator[Re
         chunks = list(record_chunks(record, "none", "split", vectorizer))
         if len(chunks) < 2:
             yield record
-            continue
-        fields = {key: value for key, value in record.fields.items() if value != record.text}
-        for chunk in chunks:
-            yield record._replace(
-                id=f"{record.id}#{chunk.ordinal}",
-                text=chunk.text,
-                line=chunk.line,
-                end_line=chunk.end_line,
-                fields={**fields, "chunk": chunk.ordinal, "start": chunk.start, "end": chunk.end},
-            )
+        else:
+            yield from parts_of(record, chunks)

@@ -65,7 +65,7 @@ def maxsim_values(
     wanted: dict[str, list[tuple[int, int]]] = {}
     for number, (record, hits) in enumerate(zip(asked, found, strict=True)):
         for place, hit in enumerate(hits if record.text.strip() else ()):
-            wanted.setdefault(text_of(hit), []).append((number, place))
+            wanted.setdefault(_text_of(hit), []).append((number, place))
     if not wanted:
         return values
     numbers = sorted({number for places in wanted.values() for number, _ in places})
@@ -89,17 +89,13 @@ def command_values(asked: Sequence[Record], found: Sequence[Sequence[Hit]], comm
     Raises:
         UsageError: It cannot be run, fails, or does not write one finite number for each pair.
     """
-    import shlex
     import subprocess
 
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise UsageError(f"--rerank-cmd {command}: {error}") from error
-    if not words:
-        raise UsageError("--rerank-cmd: no command given")
+    from embedcli.records.command import command_words
+
+    words = command_words("--rerank-cmd", command)
     pairs = [
-        json.dumps({"query": record.text, "text": text_of(hit)})
+        json.dumps({"query": record.text, "text": _text_of(hit)})
         for record, hits in zip(asked, found, strict=True)
         for hit in hits
     ]
@@ -158,7 +154,7 @@ def rerank(
     return sorted(again, key=lambda hit: -hit.score)[:top_k]
 
 
-def text_of(hit: Hit) -> str:
+def _text_of(hit: Hit) -> str:
     """Return the text of a hit.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.datatypes import Chunk, Hit, Record
 from embedcli.errors import UsageError
-from embedcli.tasks.chunks import is_whole_file, record_chunks
+from embedcli.tasks.chunks import chunking_of, is_whole_file, record_chunks
 from embedcli.tasks.group import GroupedTop, group_of, runs_to_choose_from
 from embedcli.tasks.pipeline import batches, in_turn, overlapped
 
@@ -145,7 +145,7 @@ def _units(records: Iterable[Record], documents: Vectorizer, chunking: Chunking 
     for record in records:
         if record.is_blank:
             continue
-        how = chunking or ("paragraphs" if is_whole_file(record) else "none")
+        how = chunking_of(record, chunking)
         if how == "none" and (record.vector is not None or documents.settings.on_long != "split"):
             yield _Unit(record, _whole(record))
             continue

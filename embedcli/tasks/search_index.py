@@ -9,7 +9,7 @@ from embedcli.errors import UsageError
 from embedcli.index.file import open_for_reading
 from embedcli.index.reader import IndexReader
 from embedcli.tasks.group import enough_groups
-from embedcli.tasks.open_index import IndexSettings, Limits, OpenIndex
+from embedcli.tasks.open_index import Limits, OpenIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Hit, Json, Record, Vectors
     from embedcli.index.meta import Identity
     from embedcli.index.plan import Plan, Workload
+    from embedcli.tasks.open_index import IndexSettings
     from embedcli.tasks.ranking import Ranking
     from embedcli.tasks.search import SearchSettings
     from embedcli.tasks.vectorize import Vectorizer
-
-__all__ = ["IndexSettings", "search_by_words", "search_indexes", "settings_of"]
 
 
 def settings_of(indexes: Sequence[Path]) -> tuple[Identity, dict[str, Json], bool]:
