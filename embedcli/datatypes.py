@@ -190,6 +190,9 @@ class Hit:
         model: The encoder that the cosine is from, where a search asked several; else None.
         parts: What the score is made of, by the name of the part; empty where it is one.
         whole_file: Whether the record is a text file as a whole.
+        start: First character of the text in the record's own, from 0.
+        end: One past the last character.
+        alike: Other records whose best chunk says the same and which are therefore no hits.
     """
 
     score: float
@@ -204,6 +207,9 @@ class Hit:
     model: str | None = None
     parts: Mapping[str, ScorePart] = field(default_factory=dict)
     whole_file: bool = False
+    start: int = 0
+    end: int = 0
+    alike: int = 0
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.search import SearchSettings
     from embedcli.tasks.vectorize import Vectorizer
+    from embedcli.vectors.set_query import SetQuery
     from embedcli.where import Condition
 
 
@@ -19,7 +20,13 @@ def search(
     query: own.Query = None,
     paths: options.Paths = None,
     index: options.IndexesOption = None,
+    like: own.Like = None,
+    also: own.And = None,
+    without: own.Not = None,
+    hyde: own.Hyde = None,
+    prf: own.Prf = None,
     queries: own.Queries = None,
+    fuse_queries: own.FuseQueries = False,
     where: own.Where = None,
     path_globs: own.PathGlobs = None,
     since: own.Since = None,
@@ -38,6 +45,7 @@ def search(
     rerank_depth: own.RerankDepth = None,
     rerank_weight: own.RerankWeight = None,
     by: own.ByOption = None,
+    no_collapse: own.NoCollapse = False,
     top_k: own.TopK = 10,
     min_score: own.MinScore = None,
     after: own.After = None,
@@ -90,6 +98,8 @@ def search(
     embedcli search 'late refund' -i tickets.emb --where 'status = "open"' --json
     embedcli search --mode lexical 'E4042' -i logs.emb
     embedcli search --queries questions.txt -i docs.emb --json
+    embedcli search 'battery' --and 'complaint' --not 'phone' reviews.csv --column body
+    embedcli search --like @good-example.txt -i docs.emb
     embedcli search --rerank maxsim 'who approved the budget' -i minutes.emb
     embedcli search --cascade static,default 'disk full' /var/log/
     if embedcli search -q --min-score 0.5 'disk full' app.log; then …; fi
@@ -108,18 +118,18 @@ def search(
     from embedcli.cli.search_asked import places_to_search, read_condition, read_queries, read_unit
     from embedcli.cli.search_cascade import read_cascade, second_look
     from embedcli.cli.search_index import IndexSearch
-    from embedcli.cli.search_output import Show
+    from embedcli.cli.search_output import Show, say_alike
+    from embedcli.cli.search_question import read_question
     from embedcli.cli.search_ranking import read_ranking
     from embedcli.cli.search_rerank import read_rerank
     from embedcli.datatypes import STDIN_NAME
-    from embedcli.errors import UsageError
     from embedcli.tasks.inputs import Inputs
-    from embedcli.tasks.search import SearchSettings, query_vectors
+    from embedcli.tasks.search import SearchSettings
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
-    if queries is not None and query is not None:
-        # As with grep -f: the questions come from the file, and all that is named is to be searched.
+    if query is not None and (queries is not None or like):
+        # As with grep -f and -e: the question is there, and all that is named is to be searched.
         paths, query = [query, *(paths or ())], None
     named, places = places_to_search(paths, files_from, index, run, null=null)
     show = Show(
@@ -132,17 +142,25 @@ def search(
         lines_before=context if before is None else before,
         lines_after=context if after is None else after,
         name_end=b"\0" if null else b"\n",
+        many=queries is not None,
     )
-    if queries is not None and show.needs_lines:
-        raise UsageError("-A, -B and -C show the lines around the hits of one query, not of --queries")
     two = read_cascade(cascade, cascade_margin, cascade_depth, model=model, min_score=min_score)
-    if two is not None:
-        model = two.cheap
+    model = model if two is None else two.cheap
     second = read_rerank(rerank, rerank_cmd, rerank_depth, rerank_weight, cascade=two is not None)
-    typed = read_ranking(
-        *(mode, fuse, alpha, lexical_query), cascade=two is not None, many=queries is not None
+    question = read_question(
+        *(query, like, also, without, hyde, prf),
+        queries=queries,
+        as_one=fuse_queries,
+        on_index=bool(places),
+        named=named,
+        second_look="--cascade" if two is not None else "--rerank" if second is not None else None,
     )
-    asked = read_queries(query, queries, named, run)
+    typed = read_ranking(
+        *(mode, fuse, alpha, lexical_query),
+        by_vectors_alone="--cascade" if two is not None else question.by_vectors_alone,
+        many=queries is not None,
+    )
+    asked = read_queries(question.label or query, queries, named, run)
     condition = read_condition(where)
     on_index = IndexSearch(
         places, condition, path_globs, since, exact, plan, rescore, ef_search, jobs, explain_plan, typed
@@ -172,12 +190,21 @@ def search(
         ),
         stdin=stdin_bytes(),
     )
-    depths = [look.settings.depth for look in (two, second) if look is not None]
-    wanted = SearchSettings(max([top_k, *depths]), min_score, read_unit(by, as_trec=as_trec))
+    final = SearchSettings(
+        top_k,
+        min_score,
+        read_unit(by, as_trec=as_trec),
+        merge=not as_trec,
+        collapse=not (no_collapse or as_trec or files_with_hits or count),
+    )
+    depth = max([top_k, question.depth, *(look.settings.depth for look in (two, second) if look is not None)])
+    looks_again = two is not None or second is not None or question.as_one is not None
+    wanted = final.at_first(depth) if looks_again else final
     if facts is not None and facts.ranking.mode == "lexical":
+        question.check_has_vectors()
         found = on_index.by_words(asked, wanted, facts.ranking, run)
         if second is not None:
-            found = second.again(asked, found, None, top_k)
+            found = second.again(asked, found, None, depth)
     else:
         reads_files = any(path != STDIN_NAME for path in named)
         found_model = open_model(model)
@@ -192,30 +219,34 @@ def search(
                 on_notice=run.notice,
             )
             try:
-                vectors = query_vectors(asked, vectorizer)
+                vectors = question.vectors(asked, vectorizer)
                 found = (
                     _in_records(inputs, vectors, vectorizer, wanted, condition, show, run, chunking, on_long)
                     if facts is None
-                    else on_index.by_vectors(asked, vectors, vectorizer, wanted, facts.ranking, run)
+                    else question.on_index(on_index, asked, vectors, vectorizer, wanted, facts.ranking, run)
                 )
                 if second is not None:
-                    found = second.again(asked, found, vectorizer, top_k)
+                    found = second.again(asked, found, vectorizer, depth)
             finally:
                 vectorizer.close()
             if two is not None:
                 origin = vectorizer.vector_model
                 found = second_look(
-                    two, asked, found, origin, top_k, run, device=device, jobs=jobs, store=store
+                    two, asked, found, origin, depth, run, device=device, jobs=jobs, store=store
                 )
+    if looks_again:
+        asked, found = question.answers(asked, found, final)
+    say_alike(found, run)
     run.counts.written = sum(map(len, found))
     if not quiet:
-        show.write([record.id if query is None or as_trec else query for record in asked], found, inputs)
+        named_by_id = queries is not None or as_trec
+        show.write([record.id if named_by_id else record.text for record in asked], found, inputs)
     run.finish(EXIT_OK if any(found) else EXIT_NOTHING, found_wins=quiet)
 
 
 def _in_records(
     inputs: "Inputs",
-    vectors: "Vectors",
+    vectors: "Vectors | list[SetQuery]",
     vectorizer: "Vectorizer",
     wanted: "SearchSettings",
     condition: "Condition | None",

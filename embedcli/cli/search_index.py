@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from embedcli.tasks.ranking import Ranking
     from embedcli.tasks.search import SearchSettings
     from embedcli.tasks.vectorize import Vectorizer
+    from embedcli.vectors.set_query import SetQuery
     from embedcli.where import Condition
 
 
@@ -107,6 +108,20 @@ class IndexSearch(NamedTuple):
             on_notice=run.notice,
             on_plan=_say_plan if self.explain_plan else lambda _index, _work, _plan: None,
         )
+
+    def by_set(
+        self, query: "SetQuery", vectorizer: "Vectorizer", wanted: "SearchSettings", run: "Run"
+    ) -> "list[Hit]":
+        """Return the hits for a question made of several vectors."""
+        from embedcli.errors import UsageError
+        from embedcli.tasks.sets import search_sets
+
+        if self._about_vectors:
+            raise UsageError(
+                "--like, --and and --not compare every vector;"
+                " --plan, --exact, --rescore, --ef-search and --explain-plan have no say"
+            )
+        return search_sets(self.places, query, vectorizer, wanted, self._settings(), on_notice=run.notice)
 
     def _settings(self) -> "IndexSettings":
         from embedcli.cli.resolve import choice, since_ns

@@ -8,6 +8,44 @@ Query: TypeAlias = Annotated[
     str | None,
     typer.Argument(metavar="QUERY", help="What to look for, in your own words.", show_default=False),
 ]
+Like: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--like",
+        metavar="TEXT|@FILE",
+        help="Find what is like this text, or like the examples in FILE; repeated: like any of them.",
+    ),
+]
+And: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--and", metavar="TEXT|@FILE", help="Hits must be like this as well; repeatable."),
+]
+Not: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--not", metavar="TEXT|@FILE", help="Hits should not be like this; repeatable."),
+]
+Hyde: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--hyde", metavar="FILE", help="A drafted answer, or several, that the question is averaged with."
+    ),
+]
+Prf: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--prf",
+        metavar="N",
+        min=1,
+        help="In an index, move the question towards its first N hits, and ask again.",
+    ),
+]
+FuseQueries: TypeAlias = Annotated[
+    bool,
+    typer.Option("--fuse-queries", help="The questions of --queries are ways to ask one: one list of hits."),
+]
+NoCollapse: TypeAlias = Annotated[
+    bool, typer.Option("--no-collapse", help="Also show hits that say what an earlier one says.")
+]
 Queries: TypeAlias = Annotated[
     str | None,
     typer.Option(

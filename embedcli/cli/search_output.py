@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from embedcli.cli.run import Run
     from embedcli.datatypes import Hit
     from embedcli.tasks.inputs import Inputs
     from embedcli.write.hits import HitStyle
@@ -16,6 +17,13 @@ def hit_style(color: str) -> "HitStyle":
 
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     return HitStyle(wants_color(color, sys.stdout), on_terminal, terminal_width())
+
+
+def say_alike(found: "list[list[Hit]]", run: "Run") -> None:
+    """Say how many texts are no hits because they say what a hit says."""
+    alike = sum(hit.alike for hits in found for hit in hits)
+    if alike:
+        run.notice(f"{alike} more say what a hit says already; --no-collapse shows them")
 
 
 class Show:
@@ -33,11 +41,12 @@ class Show:
         lines_after: int,
         name_end: bytes,
         explain: bool = False,
+        many: bool = False,
     ) -> None:
         """Check what was asked for.
 
         Raises:
-            UsageError: Two forms at once.
+            UsageError: Two forms at once, or lines around the hits of many queries.
         """
         from embedcli.errors import UsageError
         from embedcli.tasks.inputs import SeenLines
@@ -50,6 +59,8 @@ class Show:
         self._explain = explain
         if explain and (as_trec or names_only or counts_only or lines_before or lines_after):
             raise UsageError("--explain shows each hit; --trec, -l, -c, -A, -B and -C do not")
+        if many and (lines_before or lines_after):
+            raise UsageError("-A, -B and -C show the lines around the hits of one query, not of --queries")
         self._before, self._after, self._name_end = lines_before, lines_after, name_end
         self.seen = SeenLines()
 

@@ -53,7 +53,7 @@ def read_ranking(
     alpha: float | None,
     expression: str | None,
     *,
-    cascade: bool,
+    by_vectors_alone: str | None,
     many: bool,
 ) -> TypedRanking:
     """Return the options, checked.
@@ -63,7 +63,7 @@ def read_ranking(
         fuse: From `--fuse`.
         alpha: From `--alpha`.
         expression: From `--lexical-query`.
-        cascade: Whether two encoders are asked in a row: they rank by vectors alone.
+        by_vectors_alone: The option that leaves words aside, if there is one.
         many: Whether there are many queries.
 
     Raises:
@@ -75,9 +75,9 @@ def read_ranking(
 
     how = None if mode is None else choice("--mode", mode, SearchMode)
     fusion = None if fuse is None else choice("--fuse", fuse, Fusion)
-    if cascade:
+    if by_vectors_alone is not None:
         if how not in (None, "dense"):
-            raise UsageError(f"--cascade compares vectors alone; --mode {mode} contradicts it")
+            raise UsageError(f"{by_vectors_alone} compares vectors alone; --mode {mode} contradicts it")
         how = "dense"
     for option, value in (("--fuse", fuse), ("--alpha", alpha)):
         if value is not None and how in ("dense", "lexical"):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Hashable, Sequence
 
-    from embedcli.datatypes import By, Hit, Vector, Vectors
-    from embedcli.vectors.exact import TopK
+    import numpy as np
+    import numpy.typing as npt
 
-_MORE = 4
-"""So many times as many chunks are asked for where those that were found are of too few groups."""
+    from embedcli.datatypes import By, Vector, Vectors
 
 
 def group_of(by: By | None, *, path: str | None, record: str, chunk: int, whole_file: bool) -> Hashable:
@@ -31,41 +30,6 @@ def group_of(by: By | None, *, path: str | None, record: str, chunk: int, whole_
     if by == "file" and path is not None:
         return path
     return path, record
-
-
-def best_of_groups(hits: Sequence[Hit], by: By | None, top_k: int) -> list[Hit]:
-    """Return the first hit of each group, at most `top_k` of them, in their order."""
-    best: dict[Hashable, Hit] = {}
-    for hit in hits:
-        group = group_of(by, path=hit.path, record=hit.id, chunk=hit.chunk, whole_file=hit.whole_file)
-        best.setdefault(group, hit)
-    return list(best.values())[:top_k]
-
-
-def enough_groups(
-    search: Callable[[Sequence[int], int], list[list[Hit]]], queries: int, by: By | None, top_k: int
-) -> list[list[Hit]]:
-    """Return the best hit of each group for each query: `top_k` of them whenever there are as many groups.
-
-    Args:
-        search: Gives the best chunks for some queries, by their numbers, at most so many, or all there are.
-        queries: How many there are.
-        by: See `group_of`.
-        top_k: Most hits.
-    """
-    if by == "chunk":
-        return search(range(queries), top_k)
-    answers: list[list[Hit]] = [[] for _ in range(queries)]
-    missing: Sequence[int] = range(queries)
-    count = top_k
-    while missing:
-        short = []
-        for number, hits in zip(missing, search(missing, count), strict=True):
-            answers[number] = best_of_groups(hits, by, top_k)
-            if len(answers[number]) < top_k and len(hits) >= count:
-                short.append(number)
-        missing, count = short, _MORE * count
-    return answers
 
 
 class Run(NamedTuple):
@@ -91,43 +55,56 @@ class _Open(NamedTuple):
     """The best chunk so far of a group that may go on in the next batch."""
 
     group: Hashable
-    cosine: float
+    score: float
     row: int
     vector: Vector
 
 
-class GroupedTop:
-    """Shows each group's best chunk to a `TopK`, and no other, where groups come one after the other.
+class Top(Protocol):
+    """What keeps the best of the vectors that it is shown: a `TopK`, or a `SetTop`."""
 
-    Memory is O(one vector) beside that of the `TopK`: a group may be as long as it likes.
+    def scores(self, vectors: Vectors) -> npt.NDArray[np.float64]:
+        """Return what ranks each vector."""
+        ...
+
+    def add(self, block: Vectors, first: int = 0, dead: npt.NDArray[np.bool_] | None = None) -> None:
+        """Look at one more block."""
+        ...
+
+
+class GroupedTop:
+    """Shows each group's best chunk to a `Top`, and no other, where groups come one after the other.
+
+    Memory is O(one vector) beside that of the `Top`: a group may be as long as it likes.
     """
 
-    def __init__(self, top: TopK, query: Vector) -> None:
-        self._top, self._query = top, query
+    def __init__(self, top: Top) -> None:
+        self._top = top
         self._open: _Open | None = None
 
-    def add(self, vectors: Vectors, first: int, runs: Sequence[Run]) -> None:
+    def add(self, vectors: Vectors, first: int, runs: Sequence[Run], left_out: npt.NDArray[np.bool_]) -> None:
         """Look at one more batch.
 
         Args:
             vectors: Shape (n, dim), float32, n at least 1.
             first: Number of the first row.
             runs: From `runs_to_choose_from` of the n rows' groups.
+            left_out: Shape (n,), True for rows to leave out, each of which is all of its group.
         """
         import numpy as np
 
-        from embedcli.vectors.metric import cosine
-
-        dead = np.zeros(len(vectors), dtype=np.bool_)
+        dead = left_out.copy()
         for group, start, end in runs:
             if self._open is not None and group != self._open.group:
                 self.close()
+            if left_out[start]:
+                continue
             dead[start:end] = True
-            cosines = cosine(vectors[start:end], self._query)
-            best = int(np.argmax(cosines))
-            if self._open is None or cosines[best] > self._open.cosine:
+            scores = self._top.scores(vectors[start:end])
+            best = int(np.argmax(scores))
+            if self._open is None or scores[best] > self._open.score:
                 at = start + best
-                self._open = _Open(group, float(cosines[best]), first + at, vectors[at].copy())
+                self._open = _Open(group, float(scores[best]), first + at, vectors[at].copy())
             if end < len(vectors):
                 self.close()
         self._top.add(vectors, first, dead)

@@ -20,21 +20,27 @@ from embedcli.tasks.select import Selection, select_rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
-    from embedcli.datatypes import ScorePart, Vector, Vectors
+    from embedcli.datatypes import Vector, Vectors
     from embedcli.index.graph import RowGraph
     from embedcli.index.lexical import LexicalReader
     from embedcli.index.plan import Method, Plan
     from embedcli.index.reader import StoredChunk
+    from embedcli.tasks.answers import Ranked
     from embedcli.tasks.vectorize import Vectorizer
     from embedcli.vectors.exact import Candidate
+    from embedcli.vectors.set_query import SetCandidate, SetQuery
 
     Rows = npt.NDArray[np.int64]
+
+
+_FEW_ROWS = 4096
+"""So many are read one by one where a filter lets no more through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +75,6 @@ class Limits(NamedTuple):
     top_k: int
     min_score: float | None = None
     pool: int = 0
-
-
-class Ranked(NamedTuple):
-    """A row and what ranks it; see `Hit`."""
-
-    row: int
-    score: float
-    cosine: float | None
-    parts: Mapping[str, ScorePart]
 
 
 class OpenIndex:
@@ -147,6 +144,20 @@ class OpenIndex:
             ef_search=self._settings.ef_search,
             jobs=self._settings.jobs,
         )
+
+    def best_of_set(self, query: SetQuery, top_k: int, min_score: float | None) -> list[SetCandidate]:
+        """Return the rows that answer a set of vectors best, those that tie with the last one included."""
+        from embedcli.index.scan import left_out
+        from embedcli.vectors.set_query import SetTop
+
+        top = SetTop(query, top_k, min_score)
+        if self.allowed is not None and len(self.allowed) <= _FEW_ROWS:
+            if len(self.allowed):
+                top.add(self._reader.vectors(self.allowed), self.allowed)
+            return top.result(ties=True)
+        for first, vectors, dead in self._reader.blocks():
+            top.add(vectors, first, left_out(first, len(vectors), dead, self.allowed))
+        return top.result(ties=True)
 
     def cosines(self, query: Vector, rows: Sequence[int]) -> dict[int, float]:
         """Return the cosine of each row to a query, 0 for a query of zeros."""
@@ -239,5 +250,7 @@ class OpenIndex:
             text=chunk.text,
             fields=chunk.fields,
             parts=ranked.parts,
+            start=chunk.start,
+            end=chunk.end,
             whole_file=chunk.record == os.fsdecode(chunk.path or os.path.basename(chunk.root)),  # noqa: PTH119  (bytes)
         )

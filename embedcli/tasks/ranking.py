@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 from embedcli.datatypes import Fusion, ScorePart, SearchMode
-from embedcli.tasks.open_index import Ranked
+from embedcli.tasks.answers import Ranked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

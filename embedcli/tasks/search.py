@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from embedcli.datatypes import Chunk, Hit, Record
 from embedcli.errors import UsageError
+from embedcli.tasks.answers import Ranked, put_together
 from embedcli.tasks.chunks import chunking_of, is_whole_file, record_chunks
 from embedcli.tasks.group import GroupedTop, group_of, runs_to_choose_from
 from embedcli.tasks.pipeline import batches, in_turn, overlapped
+from embedcli.tasks.sets import ranked_by_set
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from embedcli.datatypes import By, Chunking, Vectors
+    from embedcli.datatypes import By, Chunking, Vector, Vectors
     from embedcli.tasks.vectorize import Vectorizer
+    from embedcli.vectors.exact import Candidate, TopK
+    from embedcli.vectors.set_query import SetCandidate, SetQuery, SetTop
     from embedcli.where import Condition
 
 
@@ -27,11 +31,23 @@ class SearchSettings:
         top_k: Most hits.
         min_score: Lowest cosine of a hit, inclusive; None for no limit.
         by: What a hit stands for; see `group.group_of`.
+        merge: Whether chunks of a text file that touch each other make one hit.
+        collapse: Whether a text that an earlier hit shows already is only counted there.
     """
 
     top_k: int = 10
     min_score: float | None = None
     by: By | None = None
+    merge: bool = True
+    collapse: bool = True
+
+    def at_first(self, depth: int) -> SearchSettings:
+        """Return what is asked for where something looks at the hits again: more, as single chunks."""
+        return replace(self, top_k=depth, merge=False, collapse=False)
+
+
+_SPARE: Final = 3
+"""So many times as many chunks are kept as hits are wanted, for those that are joined or collapsed."""
 
 
 class _Unit(NamedTuple):
@@ -70,7 +86,7 @@ def matching(records: Iterable[Record], condition: Condition) -> Iterator[Record
 
 def search_records(
     records: Iterable[Record],
-    queries: Vectors,
+    queries: Iterable[Vector | SetQuery],
     documents: Vectorizer,
     settings: SearchSettings,
     chunking: Chunking | None = None,
@@ -81,16 +97,19 @@ def search_records(
 
     Args:
         records: What to search; blank ones are passed over.
-        queries: Shape (q, dim), float32; a query of zeros finds nothing.
+        queries: Each of shape (dim,), float32, one of zeros finds nothing; or several vectors as one.
         documents: Makes the records' vectors; `on_long` `split` gives a long one several.
         settings: How many hits, and how close.
         chunking: How records become chunks; None cuts whole files into paragraphs and nothing else.
     """
-    from embedcli.vectors.exact import TopK
+    import numpy as np
 
-    tops = [TopK(query, settings.top_k, settings.min_score) for query in queries]
-    grouped = [GroupedTop(top, query) for top, query in zip(tops, queries, strict=True)]
+    count = _SPARE * settings.top_k if settings.merge or settings.collapse else settings.top_k
+    asked = list(queries)
+    tops = [_top(query, count, settings.min_score) for query in asked]
+    grouped = [GroupedTop(top) for top in tops]
     units: dict[int, _Unit] = {}
+    repeats = _Repeats(enabled=settings.collapse)
     first = 0
 
     def vectors_of(batch: list[_Unit]) -> Vectors:
@@ -105,8 +124,9 @@ def search_records(
     staged = in_turn if documents.is_lookup else overlapped
     for batch, vectors in staged(batches(all_units, lambda unit: unit.chunk.text), vectors_of):
         runs = runs_to_choose_from([_group(unit, settings.by) for unit in batch])
+        seen = np.array(repeats.find(batch, first, units))
         for best in grouped:
-            best.add(vectors, first, runs)
+            best.add(vectors, first, runs, seen)
         units.update(enumerate(batch, start=first))
         first += len(batch)
         kept = {found.row for top in tops for found in top.result(ties=True)}
@@ -114,7 +134,69 @@ def search_records(
         units = {row: units[row] for row in kept}
     for best in grouped:
         best.close()
-    return [[_hit(units[found.row], found.cosine) for found in top.result()] for top in tops]
+    return [
+        put_together(
+            (_hit(units[found.row], _ranked(query, found), repeats) for found in top.result()), settings
+        )
+        for query, top in zip(asked, tops, strict=True)
+    ]
+
+
+def _top(query: Vector | SetQuery, count: int, min_score: float | None) -> TopK | SetTop:
+    from embedcli.vectors.exact import TopK
+    from embedcli.vectors.set_query import SetQuery, SetTop
+
+    if isinstance(query, SetQuery):
+        return SetTop(query, count, min_score)
+    return TopK(query, count, min_score)
+
+
+def _ranked(query: Vector | SetQuery, found: Candidate | SetCandidate) -> Ranked:
+    from embedcli.vectors.exact import Candidate
+    from embedcli.vectors.set_query import SetQuery
+
+    if isinstance(found, Candidate):
+        return Ranked(found.row, found.cosine, found.cosine, {})
+    assert isinstance(query, SetQuery)
+    return ranked_by_set(query, found)
+
+
+class _Repeats:
+    """Finds records of one chunk whose text is already among the best: they say nothing new.
+
+    Memory is O(batch + hits): a text that is no hit any more would not become one the next time either.
+    """
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._enabled = enabled
+        self.alike: dict[int, int] = {}
+
+    def find(self, batch: Sequence[_Unit], first: int, kept: Mapping[int, _Unit]) -> list[bool]:
+        """Return for each unit of a batch whether it repeats one before it, and count it there.
+
+        Args:
+            batch: Rows from `first` on.
+            first: Number of the first.
+            kept: The units that may be hits so far, by row.
+        """
+        if not self._enabled:
+            return [False] * len(batch)
+        self.alike = {row: count for row, count in self.alike.items() if row in kept}
+        rows = {unit.record.text: row for row, unit in kept.items() if _stands_alone(unit)}
+        found = []
+        for row, unit in enumerate(batch, start=first):
+            alone = _stands_alone(unit)
+            earlier = rows.setdefault(unit.record.text, row) if alone else row
+            found.append(earlier != row)
+            if earlier != row:
+                self.alike[earlier] = self.alike.get(earlier, 0) + 1
+        return found
+
+
+def _stands_alone(unit: _Unit) -> bool:
+    """Whether a chunk is all of a record whose text decides its vector."""
+    record, chunk = unit
+    return record.vector is None and chunk.ordinal == 1 and chunk.text == record.text.strip()
 
 
 def _group(unit: _Unit, by: By | None) -> Hashable:
@@ -124,11 +206,12 @@ def _group(unit: _Unit, by: By | None) -> Hashable:
     )
 
 
-def _hit(unit: _Unit, cosine: float) -> Hit:
+def _hit(unit: _Unit, ranked: Ranked, repeats: _Repeats) -> Hit:
     record, chunk = unit
     return Hit(
-        score=cosine,
-        cosine=cosine,
+        score=ranked.score,
+        cosine=ranked.cosine,
+        parts=ranked.parts,
         id=record.id,
         chunk=chunk.ordinal,
         path=record.path,
@@ -137,6 +220,9 @@ def _hit(unit: _Unit, cosine: float) -> Hit:
         text=chunk.text,
         fields=record.fields,
         whole_file=is_whole_file(record),
+        start=chunk.start,
+        end=chunk.end,
+        alike=repeats.alike.get(ranked.row, 0),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from embedcli.errors import UsageError
 from embedcli.index.file import open_for_reading
 from embedcli.index.reader import IndexReader
-from embedcli.tasks.group import enough_groups
+from embedcli.tasks.answers import enough_hits
 from embedcli.tasks.open_index import Limits, OpenIndex
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def search_by_words(
 
     check_queries(asked)
     with contextlib.ExitStack() as stack:
-        opened = _opened(stack, indexes, settings, on_notice)
+        opened = open_indexes(stack, indexes, settings, on_notice)
         _check_texts(opened)
 
         def search(numbers: Sequence[int], count: int) -> list[list[Hit]]:
@@ -71,7 +71,7 @@ def search_by_words(
                 for number in numbers
             ]
 
-        return enough_groups(search, len(asked), wanted.by, wanted.top_k)
+        return enough_hits(search, len(asked), wanted)
 
 
 def search_indexes(
@@ -111,7 +111,7 @@ def search_indexes(
 
     hybrid = ranking.mode == "hybrid"
     with contextlib.ExitStack() as stack:
-        opened = _opened(stack, indexes, settings, on_notice)
+        opened = open_indexes(stack, indexes, settings, on_notice)
         for index in opened:
             index.check_model(vectorizer)
         if hybrid and not any(index.keeps_text for index in opened):
@@ -140,15 +140,16 @@ def search_indexes(
                 found.append(merged_hits(opened, ranked, count))
             return found
 
-        return enough_groups(search, len(asked), wanted.by, wanted.top_k)
+        return enough_hits(search, len(asked), wanted)
 
 
-def _opened(
+def open_indexes(
     stack: contextlib.ExitStack,
     indexes: Sequence[Path],
     settings: IndexSettings,
     on_notice: Callable[[str], None],
 ) -> list[OpenIndex]:
+    """Open indexes until a stack is closed; see `OpenIndex`."""
     return [
         OpenIndex(path, stack.enter_context(open_for_reading(path)), settings, on_notice) for path in indexes
     ]

@@ -129,6 +129,10 @@ class TopK:
                 numbers = numbers + first if isinstance(first, int) else first[numbers]
                 self._take(numbers, cosine(rows[survivors], self._query), rows[survivors])
 
+    def scores(self, vectors: Vectors) -> Doubles:
+        """Return the exact cosine of each vector, shape (n,)."""
+        return cosine(vectors, self._query)
+
     def result(self, *, ties: bool = False) -> list[Candidate]:
         """The best rows so far: highest cosine first, equal ones by row number.
 

@@ -63,6 +63,9 @@ def write_hits_json(hits: Sequence[Hit], query: str, output: Output, *, explain:
             "line": hit.line,
             "end_line": hit.end_line,
             "text": hit.text,
+            "start": hit.start,
+            "end": hit.end,
+            "alike": hit.alike,
             **({} if hit.model is None else {"model": hit.model}),
             **({"parts": {name: part._asdict() for name, part in hit.parts.items()}} if explain else {}),
         }

@@ -103,7 +103,7 @@ def test_min_score_is_inclusive_and_top_k_bounds(program: Program, write: Write)
 
 def test_equal_texts_come_in_input_order(program: Program) -> None:
     text = b"same line\nother\n" * 40
-    hits = program("search", "same line", "-", "-n", 25, "--json", stdin=text).ok().objects
+    hits = program("search", "same line", "-", "-n", 25, "--json", "--no-collapse", stdin=text).ok().objects
     assert [hit["line"] for hit in hits] == list(range(1, 50, 2))
 
 

@@ -70,7 +70,7 @@ def test_a_record_is_one_hit_in_files_and_pipes(pantry: Program, place: str) -> 
 def test_paragraphs_of_a_text_are_hits_of_their_own(pantry: Program) -> None:
     pantry("index", "build", "-q", "-i", "x.emb", "docs").ok()
     for place in (("docs",), ("-i", "x.emb"), ("-i", "x.emb", "--mode", "dense")):
-        found = pantry("search", QUESTION, *place, "--json").ok().objects
+        found = pantry("search", QUESTION, *place, "--json", "--by", "chunk").ok().objects
         assert [hit["path"] for hit in found] == ["docs/bread.txt"] * 3 + ["docs/tax.txt"]
         for by in ("file", "record"):
             each = pantry("search", QUESTION, *place, "--json", "--by", by).ok().objects

@@ -1,0 +1,228 @@
+"""Questions that are more than one text: `--like`, `--and`, `--not`, `--hyde`, `--prf`, `--fuse-queries`."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from embedcli.cli.run import Run
+    from embedcli.cli.search_index import IndexSearch
+    from embedcli.datatypes import Hit, Record, Vectors
+    from embedcli.tasks.ranking import Ranking
+    from embedcli.tasks.search import SearchSettings
+    from embedcli.tasks.sets import Examples, SetQuestion
+    from embedcli.tasks.vectorize import Vectorizer
+    from embedcli.vectors.set_query import SetQuery
+
+
+class Question(NamedTuple):
+    """What is asked beside the text of a question.
+
+    Attributes:
+        sets: Parts that are combined; None for a plain question.
+        drafts: Drafted answers; None for none.
+        feedback: How many of the first hits the question is moved towards; None for not at all.
+        as_one: What several questions that are one are called; None where each has hits of its own.
+        label: What the question is called in the output; None for its text.
+    """
+
+    sets: "SetQuestion | None" = None
+    drafts: "tuple[Record, ...] | None" = None
+    feedback: int | None = None
+    as_one: str | None = None
+    label: str | None = None
+
+    @property
+    def by_vectors_alone(self) -> str | None:
+        """The option that leaves words aside; None where there is none."""
+        if self.sets is None:
+            return None
+        return "--and" if self.sets.also else "--not" if self.sets.without else "--like"
+
+    @property
+    def depth(self) -> int:
+        """Hits of each question that are needed to make one list of them; 0 where each has its own."""
+        from embedcli.tasks.ranking import POOL
+
+        return 0 if self.as_one is None else POOL
+
+    def check_has_vectors(self) -> None:
+        """Refuse what moves a vector where only words are looked for.
+
+        Raises:
+            UsageError: Something does.
+        """
+        from embedcli.errors import UsageError
+
+        if self.drafts is not None or self.feedback is not None:
+            option = "--prf" if self.drafts is None else "--hyde"
+            raise UsageError(f"{option} moves a question's vector, and --mode lexical looks at none")
+
+    def vectors(self, asked: "Sequence[Record]", queries: "Vectorizer") -> "Vectors | list[SetQuery]":
+        """Return what is compared: a vector a question, shape (q, dim), or the one that is made of parts.
+
+        Args:
+            asked: The questions.
+            queries: The encoder in the role of a query.
+
+        Raises:
+            UsageError: There is nothing to look for.
+        """
+        from embedcli.tasks.feedback import with_drafts
+        from embedcli.tasks.search import query_vectors
+        from embedcli.tasks.sets import set_query
+
+        if self.sets is not None:
+            return [set_query(self.sets, queries, self._documents(queries))]
+        vectors = query_vectors(asked, queries)
+        if self.drafts is None:
+            return vectors
+        return with_drafts(vectors, self.drafts, self._documents(queries))
+
+    def on_index(
+        self,
+        index: "IndexSearch",
+        asked: "Sequence[Record]",
+        vectors: "Vectors | list[SetQuery]",
+        vectorizer: "Vectorizer",
+        wanted: "SearchSettings",
+        ranking: "Ranking",
+        run: "Run",
+    ) -> "list[list[Hit]]":
+        """Return the hits in an index for each question."""
+        from embedcli.tasks.feedback import with_feedback
+        from embedcli.tasks.search import SearchSettings
+
+        if isinstance(vectors, list):
+            return [index.by_set(query, vectorizer, wanted, run) for query in vectors]
+        if self.feedback is not None:
+            first = SearchSettings(self.feedback, by="chunk")
+            found = index.by_vectors(asked, vectors, vectorizer, first, ranking, run)
+            vectors = with_feedback(vectors, found, self._documents(vectorizer))
+        return index.by_vectors(asked, vectors, vectorizer, wanted, ranking, run)
+
+    def _documents(self, queries: "Vectorizer") -> "Vectorizer":
+        from embedcli.tasks.vectorize import VectorSettings
+
+        settings = queries.settings
+        return queries.with_settings(VectorSettings("document", dim=settings.dim, normalize=True))
+
+    def answers(
+        self, asked: "Sequence[Record]", found: "list[list[Hit]]", settings: "SearchSettings"
+    ) -> "tuple[list[Record], list[list[Hit]]]":
+        """Return the questions, as one if they are meant so, and single chunks put together to their hits."""
+        from embedcli.tasks.answers import put_together
+        from embedcli.tasks.feedback import fuse_rankings
+
+        if self.as_one is None:
+            return list(asked), [put_together(hits, settings) for hits in found]
+        return [asked[0]._replace(id=self.as_one)], [fuse_rankings(asked, found, settings)]
+
+
+def read_question(
+    query: str | None,
+    like: list[str] | None,
+    also: list[str] | None,
+    without: list[str] | None,
+    hyde: str | None,
+    prf: int | None,
+    *,
+    queries: str | None,
+    as_one: bool,
+    on_index: bool,
+    named: list[str],
+    second_look: str | None,
+) -> Question:
+    """Return what was asked, checked.
+
+    Args:
+        query: From the command line.
+        like: From `--like`; the next four likewise.
+        also: From `--and`.
+        without: From `--not`.
+        hyde: From `--hyde`.
+        prf: From `--prf`.
+        queries: From `--queries`.
+        as_one: Whether the questions there are one.
+        on_index: Whether an index is searched.
+        named: The paths that are searched.
+        second_look: The option that looks at hits again, if there is one.
+
+    Raises:
+        UsageError: Two options contradict each other, or a file has nothing in it.
+    """
+    from embedcli.datatypes import STDIN_NAME
+    from embedcli.errors import UsageError
+    from embedcli.tasks.sets import SetQuestion
+
+    has_sets = bool(like or also or without)
+    for option, value in (("--like, --and and --not", has_sets), ("--hyde", hyde)):
+        if value and queries is not None:
+            raise UsageError(f"{option} make one question; --queries brings many")
+    if has_sets and (hyde is not None or prf is not None or second_look is not None):
+        other = "--hyde" if hyde is not None else "--prf" if prf is not None else second_look
+        raise UsageError(f"{other} goes with a question in words, not with --like, --and and --not")
+    if prf is not None and not on_index:
+        raise UsageError("--prf asks twice, which only an index can answer", hint="-i FILE")
+    if as_one and queries is None:
+        raise UsageError("--fuse-queries makes the questions of --queries one", hint="--queries FILE")
+    files = [
+        value for value in (*(like or ()), *(also or ()), *(without or ()), f"@{hyde}") if value[:1] == "@"
+    ]
+    if files.count(f"@{STDIN_NAME}") + named.count(STDIN_NAME) > 1:
+        raise UsageError("standard input can be read once")
+    sets = None
+    if has_sets:
+        own = [] if query is None else [_text(query)]
+        sets = SetQuestion(
+            (*own, *(_examples(value) for value in like or ())),
+            tuple(_examples(value) for value in also or ()),
+            tuple(_examples(value) for value in without or ()),
+        )
+    drafts = None if hyde is None else tuple(_records("--hyde", hyde))
+    words = [*([query] if query is not None else [])]
+    for option, values in (("--like", like), ("--and", also), ("--not", without)):
+        words += [f"{option} {value}" for value in values or ()]
+    return Question(sets, drafts, prf, queries if as_one else None, " ".join(words) if has_sets else None)
+
+
+def _text(text: str) -> "Examples":
+    from embedcli.datatypes import Record
+    from embedcli.tasks.sets import Examples
+
+    return Examples(text, (Record("1", text),), is_question=True)
+
+
+def _examples(value: str) -> "Examples":
+    """Return a text, or the records of a file whose name stands behind `@`."""
+    from embedcli.tasks.sets import Examples
+
+    if not value.startswith("@"):
+        return _text(value)
+    return Examples(value[1:], tuple(_records(value, value[1:])), is_question=False)
+
+
+def _records(option: str, file: str) -> "list[Record]":
+    """Return the records of a file, a text file as one.
+
+    Raises:
+        UsageError: There is none in it, or it could not be read whole.
+    """
+    from pathlib import Path
+
+    from embedcli.cli.resolve import stdin_bytes
+    from embedcli.datatypes import Counts, Problem
+    from embedcli.errors import UsageError
+    from embedcli.tasks.inputs import Inputs
+
+    if Path(file).is_dir():
+        raise UsageError(f"{option} {file} is a folder", hint="a file")
+
+    def stop(problem: Problem) -> None:
+        raise UsageError(f"{problem.where}: {problem.reason}")
+
+    options = dict.fromkeys(("text_as", "named_text_as", "stdin_text_as"), "whole")
+    found = list(Inputs([file], options, stdin_bytes()).records(Counts(), stop))
+    if all(record.is_blank for record in found):
+        raise UsageError(f"{file}: no text in it")
+    return found
