@@ -146,7 +146,9 @@ def hits_by_query(folder: Path, work: Path, *options: object) -> dict[str, list[
         query["_id"]: [] for query in queries if query["_id"] in relevant
     }
     count = TOP_K * PARTS_PER_DOCUMENT
-    for line in run("search", "--queries", asked, *options, "-n", count, "--json").splitlines():
+    for line in run(
+        "search", "--queries", asked, *options, "-n", count, "--json", "--no-collapse"
+    ).splitlines():
         hit = json.loads(line)
         own = found[hit["query"]]
         if len(own) < TOP_K and hit["id"] not in {other["id"] for other in own}:
