@@ -177,8 +177,6 @@ class _Shown:
         words = _words(hit)
         if not words or words in self._exact:
             return self._exact.get(words)
-        if len(words) < ALIKE_WORDS:
-            return None
         counts = Counter(words)
         for length in range(int(ALIKE_RATIO * len(words)), int(len(words) / ALIKE_RATIO) + 1):
             for other, number in self._long.get(length, ()):

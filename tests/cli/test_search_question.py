@@ -121,13 +121,19 @@ def test_several_ways_to_ask_one_question(shop: Program, write: Write, place: tu
     write("ways.txt", "battery\nit is broken\nangry customer\n")
     query = ("search", "--queries", "ways.txt", *place, "--json", "-n", 6)
     lists: dict[str, dict[str, int]] = {}
+    ranked: dict[str, list[tuple[int, float]]] = {}
     for hit in shop(*query).ok().objects:
+        ranked.setdefault(hit["id"], []).append((hit["rank"], hit["cosine"]))
         lists.setdefault(hit["query"], {})[hit["id"]] = hit["rank"]
     assert len(lists) == 3
     wanted = {row["id"]: sum(1 / (60 + own[row["id"]]) for own in lists.values()) for row in ROWS}
     found = shop(*query, "--fuse-queries", "--explain").ok().objects
     assert [hit["score"] for hit in found] == pytest.approx(sorted(wanted.values(), reverse=True))
     assert {hit["id"]: hit["score"] for hit in found} == pytest.approx(wanted)
+    # All else is as the question that ranked it best has it.
+    for hit in found:
+        own = ranked[hit["id"]]
+        assert hit["cosine"] in [cosine for rank, cosine in own if rank == min(own)[0]]
     assert all(set(hit["parts"]) == {"1", "2", "3"} and hit["query"] == "ways.txt" for hit in found)
     assert len(shop(*query, "--fuse-queries", "-n", 2).ok().objects) == 2
 

@@ -163,3 +163,5 @@ def test_a_copied_file_counts_once():
     hits = [chunk("a", 1), chunk("b", 1), chunk("b", 2), chunk("a", 2), chunk("c", 1)]
     found = put_together(hits, SearchSettings(10))
     assert [(each.path, each.alike) for each in found] == [("a", 2), ("b", 1)]
+    (whole,) = put_together([chunk("a", 1), chunk("a", 2), chunk("b", 1), chunk("b", 2)], SearchSettings(10))
+    assert whole.alike == 1
