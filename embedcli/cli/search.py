@@ -138,7 +138,8 @@ def search(
     two = read_cascade(cascade, cascade_margin, cascade_depth, model=model, min_score=min_score)
     if two is not None:
         model = two.cheap
-    second = read_rerank(rerank, rerank_cmd, rerank_depth, rerank_weight, cascade=two is not None)
+    again = (rerank, rerank_cmd, rerank_depth, rerank_weight)
+    second = read_rerank(*again, cascade=two is not None, device=device, jobs=jobs)
     typed = read_ranking(
         *(mode, fuse, alpha, lexical_query), cascade=two is not None, many=queries is not None
     )
@@ -177,7 +178,7 @@ def search(
     if facts is not None and facts.ranking.mode == "lexical":
         found = on_index.by_words(asked, wanted, facts.ranking, run)
         if second is not None:
-            found = second.again(asked, found, None, top_k)
+            found = second.again(asked, found, None, top_k, run)
     else:
         reads_files = any(path != STDIN_NAME for path in named)
         found_model = open_model(model)
@@ -199,7 +200,7 @@ def search(
                     else on_index.by_vectors(asked, vectors, vectorizer, wanted, facts.ranking, run)
                 )
                 if second is not None:
-                    found = second.again(asked, found, vectorizer, top_k)
+                    found = second.again(asked, found, vectorizer, top_k, run)
             finally:
                 vectorizer.close()
             if two is not None:

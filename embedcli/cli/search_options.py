@@ -115,7 +115,8 @@ RerankOption: TypeAlias = Annotated[
     typer.Option(
         "--rerank",
         metavar="HOW",
-        help="Look at the first hits again: maxsim compares them with the query token by token.",
+        help="Look at the first hits again: maxsim compares them with the query token by token; any other"
+        " word is a cross-encoder, by name or folder, whose score takes the place of the first.",
     ),
 ]
 RerankCommand: TypeAlias = Annotated[
@@ -136,7 +137,7 @@ RerankWeight: TypeAlias = Annotated[
         "--rerank-weight",
         metavar="WEIGHT",
         min=0,
-        help="Weight of the second look beside the first. Default: 1 for maxsim; CMD alone ranks.",
+        help="Weight of the second look beside the first. Default: 1 for maxsim; a model or CMD ranks alone.",
     ),
 ]
 CascadeOption: TypeAlias = Annotated[
