@@ -312,7 +312,7 @@ complete -c embedcli -n '__fish_seen_subcommand_from search' -l prompt -r -d 'Pu
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l chunking -r -d 'none, lines, sentences, paragraphs, markdown, code or tokens. Default: lines for a named file, paragraphs in folders.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l on-long -r -d 'Text beyond the model\'s limit: split, pool, truncate or error.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l format -r -d 'auto, lines, null, whole, jsonl, csv, tsv or parquet.'
-complete -c embedcli -n '__fish_seen_subcommand_from search' -s 0 -l null -d 'Records are separated by NUL: --format null.'
+complete -c embedcli -n '__fish_seen_subcommand_from search' -s 0 -l null -d 'Records end with NUL, and so do hits (their line breaks stay), counts and names; with --files-from, its paths and the names of -l alone.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l files-from -r -d 'Read paths from FILE, a line each (NUL with -0); - is standard input.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l field -r -d 'JSONL field with the text; repeat to join several. Default: text.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l column -r -d 'CSV column with the text, N from 1; repeat to join. Default: text.'

@@ -108,6 +108,13 @@ class TokenSpan(NamedTuple):
     end: int
 
 
+class TextSpan(NamedTuple):
+    """Part of a text, in characters: `text[start:end]`."""
+
+    start: int
+    end: int
+
+
 class EncodedText(NamedTuple):
     """What the encoder gave for a text.
 
@@ -190,6 +197,8 @@ class Hit:
         model: The encoder that the cosine is from, where a search asked several; else None.
         parts: What the score is made of, by the name of the part; empty where it is one.
         whole_file: Whether the record is a text file as a whole.
+        start: First character of the chunk in its record's text, from 0.
+        end: One past the last.
     """
 
     score: float
@@ -204,6 +213,8 @@ class Hit:
     model: str | None = None
     parts: Mapping[str, ScorePart] = field(default_factory=dict)
     whole_file: bool = False
+    start: int = 0
+    end: int = 0
 
 
 @dataclass(slots=True)
@@ -234,5 +245,7 @@ class Counts:
 if TYPE_CHECKING:
     OnProblem: TypeAlias = Callable[[Problem], None]
     """Called for each problem as it is met; the caller counts, prints and decides the exit code."""
+    MarkedSpans: TypeAlias = Callable[[str], list[TextSpan]]
+    """Gives the parts of a text that are to be seen at once, in order, none touching another's inside."""
     TokenSpans: TypeAlias = Callable[[str], list[TokenSpan]]
     """Gives the tokens of a text, in order, special tokens left out."""

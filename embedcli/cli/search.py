@@ -51,7 +51,7 @@ def search(
     chunking: own.ChunkingOption = None,
     on_long: options.OnLong = None,
     input_format: options.InputFormat = "auto",
-    null: options.Null = False,
+    null: own.Null = False,
     files_from: options.FilesFrom = None,
     field: options.Field = None,
     column: options.ColumnOption = None,
@@ -131,7 +131,10 @@ def search(
         explain=explain,
         lines_before=context if before is None else before,
         lines_after=context if after is None else after,
-        name_end=b"\0" if null else b"\n",
+        null=null,
+        list_named=bool(files_from),
+        expression=lexical_query,
+        quiet=quiet,
     )
     if queries is not None and show.needs_lines:
         raise UsageError("-A, -B and -C show the lines around the hits of one query, not of --queries")
@@ -179,6 +182,7 @@ def search(
         found = on_index.by_words(asked, wanted, facts.ranking, run)
         if second is not None:
             found = second.again(asked, found, None, top_k, run)
+        show.choose(asked, found)
     else:
         reads_files = any(path != STDIN_NAME for path in named)
         found_model = open_model(model)
@@ -201,16 +205,18 @@ def search(
                 )
                 if second is not None:
                     found = second.again(asked, found, vectorizer, top_k, run)
+                if two is not None:
+                    origin = vectorizer.vector_model
+                    found = second_look(
+                        two, asked, found, origin, top_k, run, device=device, jobs=jobs, store=store
+                    )
+                show.choose(asked, found, vectors, vectorizer)
             finally:
                 vectorizer.close()
-            if two is not None:
-                origin = vectorizer.vector_model
-                found = second_look(
-                    two, asked, found, origin, top_k, run, device=device, jobs=jobs, store=store
-                )
     run.counts.written = sum(map(len, found))
     if not quiet:
-        show.write([record.id if query is None or as_trec else query for record in asked], found, inputs)
+        names = [record.id if query is None or as_trec else query for record in asked]
+        show.write(names, found, inputs, asked)
     run.finish(EXIT_OK if any(found) else EXIT_NOTHING, found_wins=quiet)
 
 

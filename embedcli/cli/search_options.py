@@ -184,6 +184,15 @@ HitsAsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print hits 
 HitsAsTrec: TypeAlias = Annotated[
     bool, typer.Option("--trec", help="Print hits as a TREC run: query Q0 id rank score embedcli.")
 ]
+Null: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "-0",
+        "--null",
+        help="Records end with NUL, and so do hits (their line breaks stay), counts and names; with"
+        " --files-from, its paths and the names of -l alone.",
+    ),
+]
 ChunkingOption: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -44,6 +44,7 @@ class StoredChunk:
         record: The record's own id.
         ordinal: Number within the record, from 1.
         start: First character in the record's text.
+        end: One past the last.
         text: None in an index without text.
         text_hash: Of what was encoded.
     """
@@ -54,6 +55,7 @@ class StoredChunk:
     record: str
     ordinal: int
     start: int
+    end: int
     line: int
     end_line: int
     text: str | None
@@ -232,6 +234,7 @@ class IndexReader:
             record=record[2],
             ordinal=chunk[2],
             start=chunk[3],
+            end=chunk[4],
             line=chunk[7],
             end_line=chunk[8],
             text=chunk[9],

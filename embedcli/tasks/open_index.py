@@ -239,5 +239,7 @@ class OpenIndex:
             text=chunk.text,
             fields=chunk.fields,
             parts=ranked.parts,
+            start=chunk.start,
+            end=chunk.end,
             whole_file=chunk.record == os.fsdecode(chunk.path or os.path.basename(chunk.root)),  # noqa: PTH119  (bytes)
         )

@@ -137,6 +137,8 @@ def _hit(unit: _Unit, cosine: float) -> Hit:
         text=chunk.text,
         fields=record.fields,
         whole_file=is_whole_file(record),
+        start=chunk.start,
+        end=chunk.end,
     )
 
 

@@ -135,13 +135,18 @@ class Vectorizer:
         """What a vector says it is from: `name:variant:` and the beginning of the fingerprint."""
         return vector_origin(self.model.manifest.name, self.variant, self.fingerprint)
 
-    def with_settings(self, settings: VectorSettings) -> Vectorizer:
-        """Return a vectorizer with other settings that shares this one's encoder, cache and counts."""
+    def with_settings(self, settings: VectorSettings, counts: Counts | None = None) -> Vectorizer:
+        """Return a vectorizer with other settings that shares this one's encoder, cache and counts.
+
+        Args:
+            settings: The others.
+            counts: To be added to instead.
+        """
         return Vectorizer(
             self.model,
             self._encoder_settings,
             settings,
-            self._counts,
+            self._counts if counts is None else counts,
             cache=self._cache,
             on_notice=self._on_notice if settings.dim != self.settings.dim else lambda _notice: None,
             shared=self._shared,
