@@ -19,7 +19,7 @@ _PIECE: Final = 4_096
 each piece by itself."""
 
 _WORDS_AT_A_TIME: Final = 100
-"""Words in one expression, which FTS5 bounds in depth."""
+"""Words in one expression: FTS5's time for one grows with the square of their number."""
 
 _CUT = re.compile(rf"(?s).{{1,{_PIECE}}}(?=\s|\Z)|.{{1,{_PIECE}}}")
 _FIRST_MARK: Final = 0xF0000

@@ -58,6 +58,19 @@ def test_a_question_has_no_syntax(question):
     assert marked('say "the dog"', "the cat, the dog") == ["the", "the", "dog"]
 
 
+def test_a_word_is_found_whose_stem_has_another_stem():
+    assert list(WordCounter().words("agreed")) == ["agre"]
+    assert list(WordCounter().words("agre")) != ["agre"]
+    assert marked("agreed", "they agreed") == ["agreed"]
+
+
+def test_each_text_is_looked_at_by_itself():
+    marks = WordMarks("dog")
+    assert len(marks.spans("dog " * 3_000)) == 3_000
+    assert marks.spans("a dog") == [(2, 5)]
+    assert marks.spans("") == []
+
+
 def test_an_expression_marks_what_it_finds():
     assert marked("x", "the cat, the dog", '"the dog"') == ["the dog"]
     assert marked("x", "refunds and a refusal", "refu*") == ["refunds", "refusal"]
@@ -72,6 +85,10 @@ def test_many_words_and_a_long_text():
     spans = WordMarks("dog").spans(text)
     assert len(spans) == 5_001
     assert {text[start:end] for start, end in spans} == {"dog"}
+
+
+def test_a_word_that_is_repeated_is_held_once():
+    assert words_held("a dog", ["dog dog DOGS", "a dog", "", "cat"]) == [1, 2, 0, 0]
 
 
 @given(TEXTS, st.lists(TEXTS, max_size=4))
