@@ -134,6 +134,25 @@ def test_texts_of_one_length_share_a_call_only_where_company_does_not_matter(
         assert sorted(rows) == ([1, 1, 1] if alone else [1, 2])
 
 
+def test_padding_as_on_a_gpu_changes_no_score(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from embedcli.encode import token_graph
+
+    expected = open_pairs(folder).score("which dog", TEXTS)
+    rows: list[int] = []
+    plain = token_graph.run
+
+    def run(session: Any, feeds: dict[str, Any], output: str) -> Any:
+        rows.append(len(feeds["input_ids"]))
+        return plain(session, feeds, output)
+
+    monkeypatch.setattr(token_graph, "run", run)
+    encoder = open_pairs(folder)
+    # What is decided by the device is how calls are made up; the graph runs here all the same.
+    monkeypatch.setattr(encoder._graph, "_device", "cuda:0")
+    assert encoder.score("which dog", TEXTS) == expected
+    assert rows == [len(TEXTS)]
+
+
 def test_only_what_does_not_fit_is_cut_and_counted(folder: Path) -> None:
     encoder = open_pairs(folder)
     room = LIMIT - 3
