@@ -108,6 +108,13 @@ class TokenSpan(NamedTuple):
     end: int
 
 
+class TextSpan(NamedTuple):
+    """Part of a text, in characters: `text[start:end]`."""
+
+    start: int
+    end: int
+
+
 class EncodedText(NamedTuple):
     """What the encoder gave for a text.
 
@@ -240,5 +247,7 @@ class Counts:
 if TYPE_CHECKING:
     OnProblem: TypeAlias = Callable[[Problem], None]
     """Called for each problem as it is met; the caller counts, prints and decides the exit code."""
+    MarkedSpans: TypeAlias = Callable[[str], list[TextSpan]]
+    """Gives the parts of a text that are to be seen at once, in order, none touching another's inside."""
     TokenSpans: TypeAlias = Callable[[str], list[TokenSpan]]
     """Gives the tokens of a text, in order, special tokens left out."""

@@ -111,6 +111,58 @@ def encoder_graph(
     )
 
 
+def pair_graph(
+    table: np.ndarray,
+    labels: np.ndarray | Sequence[float] = (1.0,),
+    *,
+    output: str = "logits",
+    dtype: int = INT64,
+    instead: tuple[Sequence[bytes], Sequence[bytes]] | None = None,
+    company: bool = False,
+) -> bytes:
+    """Return a graph that scores pairs by the words that both texts have.
+
+    The vectors of the tokens of type 0 are added up, and those of type 1; the score is the scalar product of
+    the two, times a number for each label. Padding is left out by its mask.
+
+    Args:
+        table: A row for each token, shape (tokens, dim), float32.
+        labels: What the product is multiplied by, a number for each label.
+        output: What the scores are called.
+        dtype: Of the inputs.
+        instead: Nodes and tensors that give `table`, in place of the table itself.
+        company: Whether the products of all pairs of a call are added to each.
+    """
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    nodes = [
+        *(() if instead is None else instead[0]),
+        node("Gather", ["table", "input_ids"], ["words"]),
+        node("Cast", ["attention_mask"], ["present"], to=FLOAT),
+        node("Unsqueeze", ["present", "last"], ["mask"]),
+        node("Mul", ["words", "mask"], ["kept"]),
+        node("Cast", ["token_type_ids"], ["types"], to=FLOAT),
+        node("Unsqueeze", ["types", "last"], ["of_second"]),
+        node("Mul", ["kept", "of_second"], ["second_words"]),
+        node("ReduceSum", ["kept", "middle"], ["whole"], keepdims=0),
+        node("ReduceSum", ["second_words", "middle"], ["second"], keepdims=0),
+        node("Sub", ["whole", "second"], ["first"]),
+        node("Mul", ["first", "second"], ["products"]),
+        node("ReduceSum", ["products", "middle"], ["product"], keepdims=1),
+        node("ReduceSum", ["product", "rows"], ["of_all"], keepdims=1),
+        node("Add", ["product", "of_all"], ["mixed"]),
+        node("Mul", ["mixed" if company else "product", "labels"], [output]),
+    ]
+    tensors = [
+        *([tensor("table", table.astype(np.float32))] if instead is None else instead[1]),
+        tensor("labels", np.array([labels], dtype=np.float32)),
+        tensor("rows", np.array([0], dtype=np.int64)),
+        tensor("last", np.array([2], dtype=np.int64)),
+        tensor("middle", np.array([1], dtype=np.int64)),
+    ]
+    inputs = [value_info(name, dtype, ["pairs", "tokens"]) for name in names]
+    return graph_bytes(nodes, tensors, inputs, [value_info(output, FLOAT, ["pairs", len(labels)])])
+
+
 WORDS = "the a of to query passage search document task title none text dog cat runs sleeps"
 _ASCII = [chr(number) for number in range(33, 127)]
 
@@ -121,9 +173,10 @@ def _with_specials(inner: Any, first: str, last: str) -> Any:
 
     inner.add_special_tokens([token for token in (first, last) if token])
     single = " ".join(part for part in (first, "$A", last) if part)
+    pair = " ".join(part for part in (first, "$A", last, "$B:1", f"{last}:1" if last else "") if part)
     specials = [(token, inner.token_to_id(token)) for token in (first, last) if token]
     if specials:
-        template = processors.TemplateProcessing(single=single, special_tokens=specials)
+        template = processors.TemplateProcessing(single=single, pair=pair, special_tokens=specials)
         present = inner.post_processor
         inner.post_processor = template if present is None else processors.Sequence([present, template])
     return inner
@@ -286,4 +339,76 @@ def write_source(
         write_json(folder / "sentence_bert_config.json", {"max_seq_length": max_tokens})
         if prompts is not None:
             write_json(folder / "config_sentence_transformers.json", {"prompts": dict(prompts)})
+    return table
+
+
+def write_pair_model(
+    folder: Path,
+    tokenizer: Any = None,
+    *,
+    max_tokens: int = 32,
+    one_text_per_call: bool = False,
+    seed: int = 0,
+    table: np.ndarray | None = None,
+    probes: bool = True,
+    **graph: Any,
+) -> np.ndarray:
+    """Write the model folder of a cross-encoder; see `pair_graph`.
+
+    Args:
+        folder: Where; its name is the model's.
+        tokenizer: Of the library tokenizers; None for the one of BERT.
+        max_tokens: The limit.
+        one_text_per_call: What the manifest says of company.
+        seed: Of the random numbers in the table.
+        table: The token vectors, shape (tokens, dim).
+        probes: Whether the manifest holds pairs with their scores.
+        graph: For `pair_graph`.
+
+    Returns:
+        The token vectors, shape (tokens, dim), float32.
+    """
+    from dataclasses import replace
+
+    from embedcli.encode.layout_files import file_sha256
+    from embedcli.encode.manifest import FileEntry, Manifest, Variant, format_manifest
+    from embedcli.encode.pair_probes import make_pair_probes
+    from embedcli.encode.pairs import PairEncoder
+
+    inner = wordpiece() if tokenizer is None else tokenizer
+    folder.mkdir(parents=True)
+    inner.save(str(folder / "tokenizer.json"))
+    if table is None:
+        size = inner.get_vocab_size()
+        # Eighths: their sums and products are exact in whatever order.
+        table = (np.random.default_rng(seed).integers(-8, 9, (size, 8)) / 8).astype(np.float32)
+    (folder / "model.onnx").write_bytes(pair_graph(table, **graph))
+    manifest = Manifest(
+        name=folder.name,
+        kind="cross-encoder",
+        description="made up",
+        source="made up",
+        revision="1",
+        weights_sha256="0",
+        licence="Apache-2.0",
+        languages=("en",),
+        not_for="anything",
+        dim=len(graph.get("labels", (1.0,))),
+        dims=(),
+        max_tokens=max_tokens,
+        pooling="cls",
+        normalize=False,
+        tokenizer="tokenizer.json",
+        default_variant="fp32",
+        prompts={},
+        variants={"fp32": Variant("model.onnx", "cpu", one_text_per_call, "made by hand")},
+        files={
+            name: FileEntry(file_sha256(folder / name), (folder / name).stat().st_size)
+            for name in ("model.onnx", "tokenizer.json")
+        },
+    )
+    if probes:
+        encoder = PairEncoder(folder, manifest, variant="fp32", device="cpu", jobs=1)
+        manifest = replace(manifest, probes=make_pair_probes(encoder, ("the dog runs", "a cat", "none")))
+    (folder / "model.toml").write_text(format_manifest(manifest), encoding="utf-8")
     return table

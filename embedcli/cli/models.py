@@ -98,7 +98,6 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(_facts(found.folder, manifest)))
         return
-    length = "unit length" if manifest.normalize else f"any length, compared by {manifest.similarity}"
     lines = [
         ("name", manifest.name),
         ("what", manifest.description),
@@ -107,15 +106,11 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
         ("licence", manifest.licence),
         ("source", f"{manifest.source} at {manifest.revision}"),
         ("folder", str(found.folder)),
-        (
-            "vectors",
-            f"{manifest.dim} numbers{_cut(manifest.dims)}, {length}",
-        ),
         ("kind", manifest.kind),
-        ("pooling", manifest.pooling + ("" if manifest.pool_prompt else ", the prompt left out")),
+        *_gives(manifest),
         *(("dense", f"{layer.file}, {layer.activation}") for layer in manifest.dense),
         *(("part", f"{part.model}, weight {part.weight:g}") for part in manifest.parts),
-        ("reads", f"up to {manifest.max_tokens} tokens; longer text is split or averaged (--on-long)"),
+        ("reads", _reads(manifest)),
         *(("prompt", f"{role}: {text!r}") for role, text in manifest.prompts.items() if text),
     ]
     for name, variant in manifest.variants.items():
@@ -129,6 +124,25 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
         lines.append(("file", f"{name}, {entry.bytes} bytes, sha256 {entry.sha256}"))
     for key, value in lines:
         typer.echo(f"{key:10} {value}")
+
+
+def _gives(manifest: Any) -> list[tuple[str, str]]:
+    """Return what comes out of a model, by the words that `show` has for it."""
+    if manifest.kind == "cross-encoder":
+        labels = "one number" if manifest.dim == 1 else f"{manifest.dim} numbers, too many for --rerank,"
+        return [("scores", f"{labels} for a query and a text, higher is more relevant (search --rerank)")]
+    length = "unit length" if manifest.normalize else f"any length, compared by {manifest.similarity}"
+    prompt = "" if manifest.pool_prompt else ", the prompt left out"
+    return [
+        ("vectors", f"{manifest.dim} numbers{_cut(manifest.dims)}, {length}"),
+        ("pooling", manifest.pooling + prompt),
+    ]
+
+
+def _reads(manifest: Any) -> str:
+    if manifest.kind == "cross-encoder":
+        return f"up to {manifest.max_tokens} tokens a pair, the query at most half; the rest is cut"
+    return f"up to {manifest.max_tokens} tokens; longer text is split or averaged (--on-long)"
 
 
 def _fidelity(variant: Any) -> str:
@@ -185,7 +199,7 @@ def test(
     jobs: options.Jobs = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Encode the model's probe texts and compare them with the vectors that it must give.
+    """Run the model over its probe texts and compare with the vectors, or scores of pairs, that it must give.
 
     Exit code 1 if one of them differs.
     """
@@ -200,10 +214,17 @@ def test(
 
         typer.echo(json.dumps(asdict(report)))
     else:
-        typer.echo(f"{found.manifest.name} {report.variant} on {report.device}: {report.probes} probe texts")
-        typer.echo(f"cosine to the expected vectors: at least {report.cosine_min:.6f} (needed: {MIN_COSINE})")
+        of_pairs = found.manifest.kind == "cross-encoder"
+        what = "pairs" if of_pairs else "texts"
+        close = (
+            "correlation with the expected scores:"
+            if of_pairs
+            else "cosine to the expected vectors: at least"
+        )
+        typer.echo(f"{found.manifest.name} {report.variant} on {report.device}: {report.probes} probe {what}")
+        typer.echo(f"{close} {report.cosine_min:.6f} (needed: {MIN_COSINE})")
         typer.echo(f"alone and among others: {'identical' if report.is_stable else 'DIFFERENT'}")
-        typer.echo(f"speed: {report.texts_per_second:.0f} one-line texts a second")
+        typer.echo(f"speed: {report.texts_per_second:.0f} {'' if of_pairs else 'one-line '}{what} a second")
     raise typer.Exit(0 if report.passed else 1)
 
 

@@ -59,7 +59,7 @@ def search(
     chunking: own.ChunkingOption = None,
     on_long: options.OnLong = None,
     input_format: options.InputFormat = "auto",
-    null: options.Null = False,
+    null: own.Null = False,
     files_from: options.FilesFrom = None,
     field: options.Field = None,
     column: options.ColumnOption = None,
@@ -141,12 +141,16 @@ def search(
         explain=explain,
         lines_before=context if before is None else before,
         lines_after=context if after is None else after,
-        name_end=b"\0" if null else b"\n",
+        null=null,
+        list_named=bool(files_from),
         many=queries is not None,
+        expression=lexical_query,
+        quiet=quiet,
     )
     two = read_cascade(cascade, cascade_margin, cascade_depth, model=model, min_score=min_score)
     model = model if two is None else two.cheap
-    second = read_rerank(rerank, rerank_cmd, rerank_depth, rerank_weight, cascade=two is not None)
+    again = (rerank, rerank_cmd, rerank_depth, rerank_weight)
+    second = read_rerank(*again, cascade=two is not None, device=device, jobs=jobs)
     question = read_question(
         *(query, like, also, without, hyde, prf),
         queries=queries,
@@ -160,7 +164,7 @@ def search(
         by_vectors_alone="--cascade" if two is not None else question.by_vectors_alone,
         many=queries is not None,
     )
-    asked = read_queries(question.label or query, queries, named, run)
+    asked = read_queries(query if question.text is None else question.text, queries, named, run)
     condition = read_condition(where)
     on_index = IndexSearch(
         places, condition, path_globs, since, exact, plan, rescore, ef_search, jobs, explain_plan, typed
@@ -204,7 +208,9 @@ def search(
         question.check_has_vectors()
         found = on_index.by_words(asked, wanted, facts.ranking, run)
         if second is not None:
-            found = second.again(asked, found, None, depth)
+            found = second.again(asked, found, None, depth, run)
+        asked, found = question.answers(asked, found, final, looks_again=looks_again)
+        show.choose(asked, found)
     else:
         reads_files = any(path != STDIN_NAME for path in named)
         found_model = open_model(model)
@@ -226,21 +232,22 @@ def search(
                     else question.on_index(on_index, asked, vectors, vectorizer, wanted, facts.ranking, run)
                 )
                 if second is not None:
-                    found = second.again(asked, found, vectorizer, depth)
+                    found = second.again(asked, found, vectorizer, depth, run)
+                if two is not None:
+                    origin = vectorizer.vector_model
+                    found = second_look(
+                        two, asked, found, origin, depth, run, device=device, jobs=jobs, store=store
+                    )
+                asked, found = question.answers(asked, found, final, looks_again=looks_again)
+                show.choose(asked, found, question.centers(vectors), vectorizer)
             finally:
                 vectorizer.close()
-            if two is not None:
-                origin = vectorizer.vector_model
-                found = second_look(
-                    two, asked, found, origin, depth, run, device=device, jobs=jobs, store=store
-                )
-    if looks_again:
-        asked, found = question.answers(asked, found, final)
     say_alike(found, run)
     run.counts.written = sum(map(len, found))
     if not quiet:
-        named_by_id = queries is not None or as_trec
-        show.write([record.id if named_by_id else record.text for record in asked], found, inputs)
+        by_id = queries is not None or as_trec
+        names = [record.id if by_id else question.label or record.text for record in asked]
+        show.write(names, found, inputs, asked)
     run.finish(EXIT_OK if any(found) else EXIT_NOTHING, found_wins=quiet)
 
 

@@ -153,7 +153,8 @@ RerankOption: TypeAlias = Annotated[
     typer.Option(
         "--rerank",
         metavar="HOW",
-        help="Look at the first hits again: maxsim compares them with the query token by token.",
+        help="Look at the first hits again: maxsim compares them with the query token by token; any other"
+        " word is a cross-encoder, by name or folder, whose score takes the place of the first.",
     ),
 ]
 RerankCommand: TypeAlias = Annotated[
@@ -174,7 +175,7 @@ RerankWeight: TypeAlias = Annotated[
         "--rerank-weight",
         metavar="WEIGHT",
         min=0,
-        help="Weight of the second look beside the first. Default: 1 for maxsim; CMD alone ranks.",
+        help="Weight of the second look beside the first. Default: 1 for maxsim; a model or CMD ranks alone.",
     ),
 ]
 CascadeOption: TypeAlias = Annotated[
@@ -220,6 +221,15 @@ Count: TypeAlias = Annotated[
 HitsAsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print hits as JSON, an object a line.")]
 HitsAsTrec: TypeAlias = Annotated[
     bool, typer.Option("--trec", help="Print hits as a TREC run: query Q0 id rank score embedcli.")
+]
+Null: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "-0",
+        "--null",
+        help="Records end with NUL, and so do hits (their line breaks stay), counts and names; with"
+        " --files-from, its paths and the names of -l alone.",
+    ),
 ]
 ChunkingOption: TypeAlias = Annotated[
     str | None,

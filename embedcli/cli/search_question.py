@@ -24,6 +24,7 @@ class Question(NamedTuple):
         feedback: How many of the first hits the question is moved towards; None for not at all.
         as_one: What several questions that are one are called; None where each has hits of its own.
         label: What the question is called in the output; None for its text.
+        text: The words that are wanted, where parts are combined; None for a plain question.
     """
 
     sets: "SetQuestion | None" = None
@@ -31,6 +32,7 @@ class Question(NamedTuple):
     feedback: int | None = None
     as_one: str | None = None
     label: str | None = None
+    text: str | None = None
 
     @property
     def by_vectors_alone(self) -> str | None:
@@ -108,15 +110,36 @@ class Question(NamedTuple):
         return queries.with_settings(VectorSettings("document", dim=settings.dim, normalize=True))
 
     def answers(
-        self, asked: "Sequence[Record]", found: "list[list[Hit]]", settings: "SearchSettings"
+        self,
+        asked: "Sequence[Record]",
+        found: "list[list[Hit]]",
+        settings: "SearchSettings",
+        *,
+        looks_again: bool,
     ) -> "tuple[list[Record], list[list[Hit]]]":
-        """Return the questions, as one if they are meant so, and single chunks put together to their hits."""
+        """Return the questions, as one if they are meant so, and their hits.
+
+        Args:
+            asked: The questions.
+            found: What was found for each.
+            settings: How hits are put together.
+            looks_again: Whether what was found are single chunks; if not, they are put together already.
+        """
         from embedcli.tasks.answers import put_together
         from embedcli.tasks.feedback import fuse_rankings
 
-        if self.as_one is None:
-            return list(asked), [put_together(hits, settings) for hits in found]
-        return [asked[0]._replace(id=self.as_one)], [fuse_rankings(asked, found, settings)]
+        if self.as_one is not None:
+            one = asked[0]._replace(id=self.as_one, text=" ".join(record.text for record in asked))
+            return [one], [fuse_rankings(asked, found, settings)]
+        return list(asked), [put_together(hits, settings) for hits in found] if looks_again else found
+
+    def centers(self, vectors: "Vectors | list[SetQuery]") -> "Vectors":
+        """Return one vector for each question as it is in the end: the middle of what is wanted."""
+        import numpy as np
+
+        if isinstance(vectors, list):
+            return np.stack([query.center for query in vectors])
+        return vectors if self.as_one is None else vectors.mean(axis=0, keepdims=True)
 
 
 def read_question(
@@ -180,10 +203,14 @@ def read_question(
             tuple(_examples(value) for value in without or ()),
         )
     drafts = None if hyde is None else tuple(_records("--hyde", hyde))
-    words = [*([query] if query is not None else [])]
+    wanted = [] if query is None else [query]
+    words = [*wanted]
     for option, values in (("--like", like), ("--and", also), ("--not", without)):
         words += [f"{option} {value}" for value in values or ()]
-    return Question(sets, drafts, prf, queries if as_one else None, " ".join(words) if has_sets else None)
+    if not has_sets:
+        return Question(None, drafts, prf, queries if as_one else None)
+    wanted += [value for value in (*(like or ()), *(also or ())) if not value.startswith("@")]
+    return Question(sets, label=" ".join(words), text=" ".join(wanted))
 
 
 def _text(text: str) -> "Examples":

@@ -56,18 +56,14 @@ def precision_of(facts: GraphFacts) -> tuple[str, str]:
 
 
 def measure(manifest: Manifest, made: Path, layout: Layout) -> Manifest:
-    """Return the manifest of the folder `made` with probe vectors.
+    """Return the manifest of the folder `made` with probes.
 
-    Where the source also holds an fp32 graph, the only variant's fidelity to it over the probes is stated.
+    Where the source also holds an fp32 graph, the only variant's fidelity to it over the probes is stated: of
+    a cross-encoder the correlation of the scores.
     """
-    from embedcli.encode.export.probe_texts import STORED_PROBES
-
     precision = manifest.default_variant
-    vectors = _vectors(manifest, made, precision)
-    probes = tuple(
-        Probe(text, base64.b64encode(vector.astype("<f2").tobytes()).decode("ascii"))
-        for text, vector in zip(STORED_PROBES, vectors, strict=True)
-    )
+    look = _pairs if manifest.kind == "cross-encoder" else _texts
+    probes, rows = look(manifest, made, precision)
     lowest = mean = 1.0 if precision == "fp32" else NOT_MEASURED
     plain = layout.onnx_files[0]
     if precision != "fp32" and PurePosixPath(plain).name == "model.onnx":
@@ -80,15 +76,15 @@ def measure(manifest: Manifest, made: Path, layout: Layout) -> Manifest:
                 variants={"fp32": dataclasses.replace(manifest.variants[precision], file=scratch.name)},
                 files={**manifest.files, scratch.name: entry},
             )
-            cosines = (vectors * _vectors(reference, made, "fp32")).sum(axis=1)
+            cosines = (rows * look(reference, made, "fp32")[1]).sum(axis=1)
             lowest, mean = (round(float(value), 4) for value in (cosines.min(), cosines.mean()))
         scratch.unlink()
     variant = dataclasses.replace(manifest.variants[precision], cosine_min=lowest, cosine_mean=mean)
     return dataclasses.replace(manifest, variants={precision: variant}, probes=probes)
 
 
-def _vectors(manifest: Manifest, folder: Path, variant: str) -> Vectors:
-    """Return the vectors of the probe texts, as documents, shape (n, dim), float32, unit length."""
+def _texts(manifest: Manifest, folder: Path, variant: str) -> tuple[tuple[Probe, ...], Vectors]:
+    """Return the probe texts, as documents, and their vectors, shape (n, dim), float32, unit length."""
     from embedcli.encode.export.probe_texts import STORED_PROBES
     from embedcli.encode.onnx import OnnxEncoder
     from embedcli.vectors.normalize import normalize
@@ -96,6 +92,27 @@ def _vectors(manifest: Manifest, folder: Path, variant: str) -> Vectors:
     encoder = OnnxEncoder(folder, manifest, variant=variant, device="cpu", jobs=1)
     try:
         prompt = manifest.prompts.get("document", "")
-        return normalize(encoder.encode(STORED_PROBES, prompt=prompt).vectors)
+        vectors = normalize(encoder.encode(STORED_PROBES, prompt=prompt).vectors)
     finally:
         encoder.close()
+    probes = tuple(
+        Probe(text, base64.b64encode(vector.astype("<f2").tobytes()).decode("ascii"))
+        for text, vector in zip(STORED_PROBES, vectors, strict=True)
+    )
+    return probes, vectors
+
+
+def _pairs(manifest: Manifest, folder: Path, variant: str) -> tuple[tuple[Probe, ...], Vectors]:
+    """Return the probe pairs, and their scores around the mean as one row of unit length."""
+    from embedcli.encode.export.probe_texts import STORED_PROBES
+    from embedcli.encode.pair_probes import found_scores, make_pair_probes
+    from embedcli.encode.pairs import PairEncoder
+    from embedcli.vectors.normalize import normalize
+
+    encoder = PairEncoder(folder, manifest, variant=variant, device="cpu", jobs=1)
+    try:
+        probes = make_pair_probes(encoder, STORED_PROBES)
+        scores = found_scores(encoder, probes, alone=False)
+    finally:
+        encoder.close()
+    return probes, normalize((scores - scores.mean()).reshape(1, -1))

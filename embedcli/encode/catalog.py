@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from embedcli.encode.manifest import MANIFEST_NAME, Manifest, read_manifest
 from embedcli.encode.processors import usable_cpus
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from embedcli.datatypes import Pooling
     from embedcli.encode.encoder import Encoder
+    from embedcli.encode.pairs import PairEncoder
+
+T = TypeVar("T")
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 STATIC_MODEL = "static-minilm"
@@ -210,14 +213,10 @@ def open_encoder(
         from embedcli.encode.joined import open_joined
 
         return open_joined(model, settings, on_notice)
-    if model.manifest.kind != "onnx":
-        raise ModelError(f"{model.manifest.name} is a {model.manifest.kind} model: it gives no text vectors")
+    check_gives_vectors(model.manifest)
     from embedcli.encode.onnx import OnnxEncoder
 
-    variant = choose_variant(model.manifest, settings)
-    jobs = settings.jobs if settings.jobs is not None else usable_cpus()
-
-    def open_on(device: str, variant: str) -> Encoder:
+    def open_on(device: str, variant: str, jobs: int) -> Encoder:
         return OnnxEncoder(
             model.folder,
             model.manifest,
@@ -228,17 +227,86 @@ def open_encoder(
             cache_folder=settings.cache_folder,
         )
 
-    wants_cuda = model.manifest.variants[variant].device == "cuda" and settings.device != "cpu"
+    return _open_graph(model.manifest, settings, open_on, on_notice)
+
+
+def check_gives_vectors(manifest: Manifest) -> None:
+    """Raise ModelError unless a model of this kind gives vectors of texts."""
+    if manifest.kind == "cross-encoder":
+        raise ModelError(
+            f"{manifest.name} is a cross-encoder: it scores pairs of texts and gives no vectors",
+            hint=f"search --rerank {manifest.name} looks at the first hits again with it",
+        )
+    if manifest.kind not in ("onnx", "static", "joined"):
+        raise ModelError(f"{manifest.name} is a {manifest.kind} model: it gives no text vectors")
+
+
+def check_scores_pairs(manifest: Manifest) -> None:
+    """Raise UsageError unless a model of this kind scores pairs of texts."""
+    if manifest.kind != "cross-encoder":
+        kind = {"onnx": "an encoder", "joined": "several encoders"}.get(manifest.kind)
+        raise UsageError(
+            f"{manifest.name} is {kind or f'a {manifest.kind} encoder'}: it does not score pairs of texts",
+            hint="what is needed is a cross-encoder; --rerank maxsim needs no further model",
+        )
+
+
+def open_pair_encoder(
+    model: Model, settings: EncoderSettings, on_notice: Callable[[str], None] = lambda _notice: None
+) -> PairEncoder:
+    """Load a cross-encoder. Pooling is not looked at.
+
+    Args:
+        model: Where it is.
+        settings: How to open it.
+        on_notice: Told, once, when `auto` falls back from a GPU to the CPU.
+
+    Raises:
+        UsageError: The device's name is not one, or the model is of another kind.
+        DeviceError: The device that was demanded cannot be had.
+        DamagedModelError: A file is missing or is not what the manifest says.
+        ModelError: It does not give one score for a pair.
+    """
+    check_device(settings.device)
+    check_scores_pairs(model.manifest)
+    from embedcli.encode.pairs import PairEncoder
+
+    def open_on(device: str, variant: str, jobs: int) -> PairEncoder:
+        return PairEncoder(
+            model.folder,
+            model.manifest,
+            variant=variant,
+            device=device,
+            jobs=jobs,
+            cache_folder=settings.cache_folder,
+        )
+
+    return _open_graph(model.manifest, settings, open_on, on_notice)
+
+
+def _open_graph(
+    manifest: Manifest,
+    settings: EncoderSettings,
+    open_on: Callable[[str, str, int], T],
+    on_notice: Callable[[str], None],
+) -> T:
+    """Return what `open_on` makes of a device, a variant and a number of threads.
+
+    Where `auto` meets a GPU that cannot be used, that is said, and the CPU takes its place.
+    """
+    variant = choose_variant(manifest, settings)
+    jobs = settings.jobs if settings.jobs is not None else usable_cpus()
+    wants_cuda = manifest.variants[variant].device == "cuda" and settings.device != "cpu"
     if not wants_cuda and not settings.device.startswith("cuda"):
-        return open_on("cpu", variant)
+        return open_on("cpu", variant, jobs)
     device = "cuda:0" if settings.device in ("auto", "cuda") else settings.device
     try:
-        return open_on(device, variant)
+        return open_on(device, variant, jobs)
     except DeviceError as error:
         if settings.device != "auto":
             raise
         on_notice(f"running on the CPU: {error}")
-        return open_on("cpu", settings.variant or model.manifest.default_variant)
+        return open_on("cpu", settings.variant or manifest.default_variant, jobs)
 
 
 def check_device(device: str) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME = "model.toml"
 MANIFEST_FORMAT = 1
+PAIR_MARK = "\x1f"
+"""Stands between query and text in the probe of a cross-encoder."""
 
 Kind = Literal["onnx", "static", "sparse", "cross-encoder", "joined"]
 Similarity = Literal["cosine", "dot"]
@@ -97,7 +99,10 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A text and the vector that this model gives it: base64 of little-endian float16, unit length."""
+    """A text and the vector that this model gives it: base64 of little-endian float16, unit length.
+
+    Of a cross-encoder: a query and a text with `PAIR_MARK` between them, and their score in the same form.
+    """
 
     text: str
     vector: str
@@ -108,7 +113,7 @@ class Manifest:
     """Everything `model.toml` says.
 
     Attributes:
-        dim: Numbers in a vector.
+        dim: Numbers in a vector; of a cross-encoder, scores that a pair gets.
         dims: Shorter sizes that the model was trained to be cut to; empty if it was not.
         kind: `onnx` for a graph that gives token vectors, `static` for a table with a vector a token,
             `sparse` for a graph that gives a weight for each word of the vocabulary, `cross-encoder` for one

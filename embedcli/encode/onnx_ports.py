@@ -1,4 +1,4 @@
-"""What an ONNX graph takes and gives: whether it is an encoder of texts."""
+"""What an ONNX graph takes and gives: whether it is an encoder of texts, or scores pairs of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_
 _OUTPUTS = ("last_hidden_state", "token_embeddings")
 """What exporters call token vectors. A pooled vector that is published beside them is left alone: how it was
 pooled cannot be seen."""
+
+_SCORES = "logits"
+"""What exporters call the scores of labels."""
 
 _INTEGERS = {"tensor(int64)": "int64", "tensor(int32)": "int32"}
 
@@ -50,3 +53,19 @@ def token_output(session: Any, path: Path) -> tuple[str, int | None]:
         raise DamagedModelError(f"{path}: outputs {sorted(shapes)}: none is known to be token vectors")
     shape = shapes[found[0]]
     return found[0], shape[2] if len(shape) == 3 and isinstance(shape[2], int) else None
+
+
+def score_output(session: Any, path: Path) -> tuple[str, int | None]:
+    """Return the output that holds the scores of pairs, and how many each pair gets if the graph states it.
+
+    Raises:
+        DamagedModelError: There is none, or several could be it.
+    """
+    shapes = {item.name: list(item.shape or ()) for item in session.get_outputs()}
+    found = [name for name, shape in shapes.items() if len(shape) in (0, 2)]
+    if _SCORES in found:
+        found = [_SCORES]
+    if len(found) != 1:
+        raise DamagedModelError(f"{path}: outputs {sorted(shapes)}: none is known to be scores of pairs")
+    shape = shapes[found[0]]
+    return found[0], shape[1] if shape and isinstance(shape[1], int) else None

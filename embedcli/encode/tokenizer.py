@@ -30,6 +30,44 @@ class WordRule(NamedTuple):
     added: tuple[str, ...]
 
 
+class PairFrame(NamedTuple):
+    """What a tokenizer puts around two texts that go together: ids, and which text each token counts to.
+
+    Attributes:
+        before: Ids of the special tokens before the first text.
+        between: Ids of those between the two.
+        after: Ids of those after the second.
+        before_types: The type of each of `before`, 0 or 1.
+        first_type: The type of the first text's tokens.
+        between_types: The type of each of `between`.
+        second_type: The type of the second text's tokens.
+        after_types: The type of each of `after`.
+    """
+
+    before: list[int]
+    between: list[int]
+    after: list[int]
+    before_types: list[int]
+    first_type: int
+    between_types: list[int]
+    second_type: int
+    after_types: list[int]
+
+    @property
+    def special_tokens(self) -> int:
+        """How many tokens of a pair are of neither text."""
+        return len(self.before) + len(self.between) + len(self.after)
+
+    def token_ids(self, first: list[int], second: list[int]) -> list[int]:
+        """Return the ids of a pair, special tokens included."""
+        return self.before + first + self.between + second + self.after
+
+    def type_ids(self, first: int, second: int) -> list[int]:
+        """Return the types of a pair's tokens, for texts of so many tokens."""
+        texts = [self.first_type] * first, [self.second_type] * second
+        return self.before_types + texts[0] + self.between_types + texts[1] + self.after_types
+
+
 class Tokenizer:
     """A `tokenizer.json` of the tokenizers library.
 
@@ -51,6 +89,7 @@ class Tokenizer:
         """
         import tokenizers
 
+        self._path = path
         try:
             text = path.read_text(encoding="utf-8")
             self._inner = tokenizers.Tokenizer.from_str(text)
@@ -77,6 +116,33 @@ class Tokenizer:
         """How many tokens there are, those that were added to the model counted in."""
         size: int = self._inner.get_vocab_size(with_added_tokens=True)
         return size
+
+    def pair_frame(self) -> PairFrame:
+        """Return what stands around and between two texts, as the file's post-processor has it for pairs.
+
+        Raises:
+            ModelError: The first text does not come first as a whole, and the second after it.
+        """
+        bare = self._encode(_SAMPLE).ids
+        both = self._inner.encode(_SAMPLE, _SAMPLE)
+        ids, types = both.ids, both.type_ids
+        places = [
+            [place for place, text in enumerate(both.sequence_ids) if text == number] for number in (0, 1)
+        ]
+        first, second = (slice(found[0], found[-1] + 1) if found else slice(0, 0) for found in places)
+        if ids[first] != bare or ids[second] != bare or first.stop > second.start:
+            raise ModelError(f"{self._path}: its special tokens do not stand around a pair of texts")
+        between = slice(first.stop, second.start)
+        return PairFrame(
+            before=ids[: first.start],
+            between=ids[between],
+            after=ids[second.stop :],
+            before_types=types[: first.start],
+            first_type=types[first.start],
+            between_types=types[between],
+            second_type=types[second.start],
+            after_types=types[second.stop :],
+        )
 
     @property
     def word_rule(self) -> WordRule | None:

@@ -1,4 +1,4 @@
-"""Does a model give, on this machine, the vectors that its manifest says?"""
+"""Does a model give, on this machine, the vectors or scores that its manifest says?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from embedcli.encode.catalog import open_encoder
+from embedcli.encode.catalog import open_encoder, open_pair_encoder
 from embedcli.errors import DamagedModelError
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ class ModelTestReport:
     """What was found.
 
     Attributes:
-        probes: Texts that were compared.
-        cosine_min: Lowest cosine between a probe's vector and the expected one.
-        is_stable: Whether each probe got the same vector, bit for bit, alone and among the others.
-        texts_per_second: One-line texts, with all jobs.
+        probes: Texts, or pairs of texts, that were compared.
+        cosine_min: Lowest cosine between a probe's vector and the expected one; of a cross-encoder, the
+            correlation of all scores with the expected ones.
+        is_stable: Whether each probe got the same vector or score, bit for bit, alone and among the others.
+        texts_per_second: One-line texts, or pairs of them, with all jobs.
         passed: Whether the model can be trusted here.
     """
 
@@ -54,6 +55,8 @@ def run_model_test(model: Model, settings: EncoderSettings) -> ModelTestReport:
     probes = model.manifest.probes
     if not probes:
         raise DamagedModelError(f"{model.folder}: the manifest has no probe texts")
+    if model.manifest.kind == "cross-encoder":
+        return _run_pair_test(model, settings)
     expected = np.stack(
         [np.frombuffer(base64.b64decode(probe.vector), dtype="<f2").astype(np.float32) for probe in probes]
     )
@@ -66,9 +69,7 @@ def run_model_test(model: Model, settings: EncoderSettings) -> ModelTestReport:
         together = encoder.encode(texts, prompt=prompt).vectors
         alone = np.concatenate([encoder.encode([text], prompt=prompt).vectors for text in texts])
         start = time.perf_counter()
-        encoder.encode(
-            [f"The quick brown fox jumps over {number} lazy dogs." for number in range(_SPEED_TEXTS)]
-        )
+        encoder.encode(_speed_texts())
         seconds = time.perf_counter() - start
     finally:
         encoder.close()
@@ -86,3 +87,37 @@ def run_model_test(model: Model, settings: EncoderSettings) -> ModelTestReport:
         texts_per_second=_SPEED_TEXTS / seconds,
         passed=cosine_min >= MIN_COSINE and is_stable,
     )
+
+
+def _run_pair_test(model: Model, settings: EncoderSettings) -> ModelTestReport:
+    """Score the probe pairs of a cross-encoder and compare."""
+    import numpy as np
+
+    from embedcli.encode.pair_probes import correlation, expected_scores, found_scores
+
+    probes = model.manifest.probes
+    expected = expected_scores(probes)
+    encoder = open_pair_encoder(model, settings)
+    try:
+        together = found_scores(encoder, probes, alone=False)
+        alone = found_scores(encoder, probes, alone=True)
+        start = time.perf_counter()
+        encoder.score("Which animal jumps over the dogs?", _speed_texts())
+        seconds = time.perf_counter() - start
+    finally:
+        encoder.close()
+    cosine = correlation(together, expected)
+    is_stable = bool(np.array_equal(together, alone)) or encoder.device != "cpu"
+    return ModelTestReport(
+        variant=encoder.variant,
+        device=encoder.device,
+        probes=len(probes),
+        cosine_min=cosine,
+        is_stable=is_stable,
+        texts_per_second=_SPEED_TEXTS / seconds,
+        passed=cosine >= MIN_COSINE and is_stable,
+    )
+
+
+def _speed_texts() -> list[str]:
+    return [f"The quick brown fox jumps over {number} lazy dogs." for number in range(_SPEED_TEXTS)]

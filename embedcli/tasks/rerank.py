@@ -11,9 +11,10 @@ from embedcli.datatypes import ScorePart
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from embedcli.datatypes import Hit, Record
+    from embedcli.datatypes import Counts, Hit, Record
+    from embedcli.encode.catalog import EncoderSettings, Model
     from embedcli.tasks.vectorize import Vectorizer
 
     Values = list[list[float]]
@@ -111,6 +112,55 @@ def command_values(asked: Sequence[Record], found: Sequence[Sequence[Hit]], comm
         raise UsageError(f"--rerank-cmd {command}: ended with exit code {done.returncode}")
     numbers = iter(_numbers(done.stdout, len(pairs), command))
     return [[next(numbers) for _ in hits] for hits in found]
+
+
+def pair_values(
+    asked: Sequence[Record],
+    found: Sequence[Sequence[Hit]],
+    model: Model,
+    settings: EncoderSettings,
+    counts: Counts,
+    on_notice: Callable[[str], None] = lambda _notice: None,
+) -> Values:
+    """Return for each hit what a cross-encoder says of it and the query; see `encode.pairs`.
+
+    The model is loaded if there is a hit. A text that a query found twice is scored once.
+
+    Args:
+        asked: The queries; one without a text scores 0 everywhere.
+        found: The hits of each.
+        model: The cross-encoder.
+        settings: How to open it.
+        counts: Gets the pairs, and the texts that were cut; a query that was cut counts as one text.
+        on_notice: Told when `auto` falls back from a GPU to the CPU.
+
+    Raises:
+        UsageError: A hit has no text, as from an index without texts; or the model is of another kind.
+        ModelError: The model cannot be used, or fails.
+    """
+    from embedcli.encode.catalog import open_pair_encoder
+
+    values = [[0.0] * len(hits) for hits in found]
+    texts_of = [
+        [_text_of(hit) for hit in hits] if record.text.strip() else []
+        for record, hits in zip(asked, found, strict=True)
+    ]
+    if not any(texts_of):
+        return values
+    encoder = open_pair_encoder(model, settings, on_notice)
+    try:
+        for number, texts in enumerate(texts_of):
+            if not texts:
+                continue
+            once = list(dict.fromkeys(texts))
+            scored = encoder.score(asked[number].text, once)
+            of_text = dict(zip(once, scored.scores, strict=True))
+            values[number] = [of_text[text] for text in texts]
+            counts.encoded += len(once)
+            counts.truncated += scored.texts_cut + scored.query_was_cut
+    finally:
+        encoder.close()
+    return values
 
 
 def rerank(

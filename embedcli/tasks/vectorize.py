@@ -74,15 +74,16 @@ class Vectorizer:
 
         Raises:
             UsageError: `dim` is out of range, or the pooling does not fit what follows it.
-            ModelError: The variant or device cannot be had.
+            ModelError: The model gives no vectors, or the variant or device cannot be had.
         """
-        from embedcli.encode.catalog import check_device, choose_variant
+        from embedcli.encode.catalog import check_device, check_gives_vectors, choose_variant
         from embedcli.encode.pooling import pooled_dim
 
         self.model, self.settings, self._counts, self._cache = model, settings, counts, cache
         self._encoder_settings, self._on_notice = encoder_settings, on_notice
         manifest = model.manifest
         check_device(encoder_settings.device)
+        check_gives_vectors(manifest)
         self.variant = choose_variant(manifest, encoder_settings)
         self.fingerprint = manifest.fingerprint(self.variant)
         self.pooling: Pooling = encoder_settings.pooling or manifest.pooling
@@ -134,13 +135,18 @@ class Vectorizer:
         """What a vector says it is from: `name:variant:` and the beginning of the fingerprint."""
         return vector_origin(self.model.manifest.name, self.variant, self.fingerprint)
 
-    def with_settings(self, settings: VectorSettings) -> Vectorizer:
-        """Return a vectorizer with other settings that shares this one's encoder, cache and counts."""
+    def with_settings(self, settings: VectorSettings, counts: Counts | None = None) -> Vectorizer:
+        """Return a vectorizer with other settings that shares this one's encoder, cache and counts.
+
+        Args:
+            settings: The others.
+            counts: To be added to instead.
+        """
         return Vectorizer(
             self.model,
             self._encoder_settings,
             settings,
-            self._counts,
+            self._counts if counts is None else counts,
             cache=self._cache,
             on_notice=self._on_notice if settings.dim != self.settings.dim else lambda _notice: None,
             shared=self._shared,

@@ -43,6 +43,13 @@ class SetQuery:
         """All vectors, in the order of the attributes."""
         return (*self.any_of, *self.all_of, *self.none_of)
 
+    @property
+    def center(self) -> Vector:
+        """The middle of what is wanted, unit length."""
+        wanted = normalize(np.stack([*self.any_of, *self.all_of]))
+        vector: Vector = normalize(wanted.sum(axis=0, keepdims=True))[0]
+        return vector
+
     def cosines(self, rows: Vectors) -> Doubles:
         """Return the cosine of each row to each of `vectors`, shape (n, vectors)."""
         return np.stack([cosine(rows, vector) for vector in self.vectors], axis=1)

@@ -297,7 +297,7 @@ def test_a_second_look_by_a_program(notes: Program, write: Write) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--rerank", "best"), "--rerank 'best' is not known"),
+        (("--rerank", "best"), "--rerank 'best' is neither maxsim nor a model"),
         (("--rerank-depth", "5"), "go with --rerank"),
         (("--rerank", "maxsim", "--rerank-cmd", "x"), "exclude each other"),
         (("--rerank", "maxsim", "--mode", "lexical"), "--rerank maxsim compares vectors"),

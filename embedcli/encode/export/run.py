@@ -117,6 +117,8 @@ def _make_variant(job: Job, made: Path, work: Path, versions: Mapping[str, str])
     """Write the variant's files into `made`, measure it, and return a manifest with it alone."""
     from embedcli.encode.export.measure import EncoderRunner, measure_cost, open_runner
     from embedcli.encode.export.probe_texts import MEASURED_TEXTS, STORED_PROBES
+    from embedcli.encode.pair_probes import make_pair_probes
+    from embedcli.encode.pairs import PairEncoder
 
     settings = job.settings
     write_common(job, made)
@@ -157,6 +159,9 @@ def _make_variant(job: Job, made: Path, work: Path, versions: Mapping[str, str])
     if isinstance(runner, EncoderRunner):
         prompt = manifest.prompts.get("document", "")
         probes = tuple(_probe(text, runner, prompt) for text in STORED_PROBES)
+    elif manifest.kind == "cross-encoder" and manifest.dim == 1:
+        encoder = PairEncoder(made, manifest, variant=settings.variant, device="cpu", jobs=1)
+        probes = make_pair_probes(encoder, STORED_PROBES)
     return replace(manifest, variants={settings.variant: variant}, probes=probes)
 
 

@@ -18,9 +18,11 @@ from embedcli.tasks.model_test import run_model_test
 from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 from tests.models_maker import (
     INT32,
+    TOKENIZERS,
     encoder_graph,
     graph_bytes,
     node,
+    pair_graph,
     value_info,
     write_dense,
     write_json,
@@ -408,8 +410,32 @@ def test_other_kinds_are_refused(tmp_path: Path) -> None:
     write_source(source, modules=False)
     config = json.loads((source / "config.json").read_text())
     write_json(source / "config.json", {**config, "architectures": ["BertForSequenceClassification"]})
-    with pytest.raises(ModelError, match="cross-encoder"):
+    with pytest.raises(DamagedModelError, match="none is known to be scores of pairs"):
         adopt(source)
+    write_json(source / "sentence_bert_config.json", {"transformer_task": "fill-mask"})
+    with pytest.raises(ModelError, match="a sparse model gives no vectors"):
+        adopt(source)
+
+
+def test_a_cross_encoder_is_taken_with_pairs_as_probes(tmp_path: Path) -> None:
+    source, precise = tmp_path / "source", TOKENIZERS["bert"]()
+    write_source(source, modules=False)
+    config = json.loads((source / "config.json").read_text())
+    write_json(source / "config.json", {**config, "architectures": ["BertForSequenceClassification"]})
+    table = np.random.default_rng(5).standard_normal((precise.get_vocab_size(), 8))
+    (source / "onnx" / "model.onnx").write_bytes(pair_graph(table))
+    model = adopt(source)
+    variant = model.manifest.variants["fp32"]
+    assert (model.manifest.kind, model.manifest.dim, len(model.manifest.probes)) == ("cross-encoder", 1, 16)
+    assert (variant.cosine_min, variant.one_text_per_call) == (1.0, True)
+    assert run_model_test(model, SETTINGS).passed
+    # Another graph beside the plain one: how its scores rise and fall with the plain one's.
+    dequantize = node("DequantizeLinear", ["q", "s"], ["t"])
+    rounded = pair_graph(table, instead=([dequantize, node("Identity", ["t"], ["table"])], _quantized(table)))
+    (source / "onnx" / "model_quantized.onnx").write_bytes(rounded)
+    manifest = adopt_folder(source, tmp_path / "q", ORIGIN, onnx_file="onnx/model_quantized.onnx")
+    other = manifest.variants["int8-weights"]
+    assert 0.99 < other.cosine_min == other.cosine_mean < 1
 
 
 def test_a_caller_may_state_the_pooling_that_no_file_does(tmp_path: Path) -> None:

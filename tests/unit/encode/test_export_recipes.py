@@ -9,10 +9,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from embedcli.encode.catalog import EncoderSettings, Model, open_pair_encoder
 from embedcli.encode.export import ExportSettings, export_model
 from embedcli.encode.export.graph import constant_products, count_operators, require_operators
 from embedcli.encode.manifest import read_manifest, verify_files
 from embedcli.errors import ModelError, UsageError
+from embedcli.tasks.model_test import run_model_test
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -170,7 +172,7 @@ def _save_cross_encoder(name: str, folder: Path) -> tuple[Path, Any]:
     return folder / "saved", model
 
 
-@pytest.mark.parametrize("name", ["bert", "xlm-roberta", "modernbert"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "xlm-roberta", "modernbert"])
 def test_a_cross_encoder_gives_the_score_of_a_pair(tmp_path: Path, name: str) -> None:
     source, model = _save_cross_encoder(name, tmp_path)
     pairs = list(zip(TEXTS, TEXTS[3:], strict=False))
@@ -196,9 +198,22 @@ def test_a_cross_encoder_gives_the_score_of_a_pair(tmp_path: Path, name: str) ->
         else:
             assert np.corrcoef(found, expected)[0, 1] >= 0.99
     manifest = read_manifest(tmp_path / "tiny")
-    assert (manifest.kind, manifest.dim, manifest.probes) == ("cross-encoder", 1, ())
+    assert (manifest.kind, manifest.dim, len(manifest.probes)) == ("cross-encoder", 1, 16)
     assert manifest.variants["fp32"].cosine_min == pytest.approx(1, abs=1e-4)
     assert manifest.variants["int8-dynamic"].cosine_min >= 0.99
+    _check_search_scores(Model(tmp_path / "tiny", manifest), model)
+
+
+def _check_search_scores(folder: Model, model: Any) -> None:
+    """Compare what a search makes of pairs with the scores of sentence-transformers, long texts included."""
+    encoder = open_pair_encoder(folder, EncoderSettings(device="cpu", jobs=2))
+    long = "the dog runs " * 40
+    for query, texts in (("a dog", [*TEXTS, long]), ("[SEP] x", TEXTS[:5]), (long, [long])):
+        pairs = [(query, text) for text in texts]
+        expected = model.predict(pairs, batch_size=1, activation_fn=torch.nn.Identity())
+        assert np.abs(np.array(encoder.score(query, texts).scores) - expected).max() < 1e-5
+    assert encoder.score("a dog", [long]).texts_cut == 1
+    assert run_model_test(folder, EncoderSettings(device="cpu", jobs=1)).passed
 
 
 def test_models_that_give_scores_refuse_what_is_for_encoders(tmp_path: Path) -> None:

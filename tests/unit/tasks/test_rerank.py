@@ -11,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedcli.datatypes import Counts, Hit, Record, ScorePart
-from embedcli.encode.catalog import EncoderSettings, find_model
+from embedcli.encode.catalog import EncoderSettings, Model, find_model
+from embedcli.encode.manifest import read_manifest
+from embedcli.encode.pairs import PairEncoder
 from embedcli.errors import UsageError
-from embedcli.tasks.rerank import command_values, maxsim_values, rerank
+from embedcli.tasks.rerank import command_values, maxsim_values, pair_values, rerank
 from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 from embedcli.vectors.maxsim import maxsim
+from tests.models_maker import write_pair_model
 
 VALUES = st.sampled_from([-1.0, 0.0, 0.5, 2.0])
 
@@ -99,6 +102,36 @@ def test_each_text_is_encoded_once_for_all_queries(vectorizer, monkeypatch):
 def test_a_hit_without_text_cannot_be_looked_at(vectorizer):
     with pytest.raises(UsageError, match="without texts"):
         maxsim_values([Record("1", "x")], [[hit("1", 1.0, None)]], vectorizer, vectorizer)
+
+
+def test_each_pair_is_scored_once_and_what_was_cut_is_counted(tmp_path, monkeypatch):
+    write_pair_model(tmp_path / "tiny")
+    model, settings = Model(tmp_path / "tiny", read_manifest(tmp_path / "tiny")), EncoderSettings("cpu", 2)
+    asked = [Record("1", "dog " * 20), Record("2", "cat"), Record("3", " "), Record("4", "runs")]
+    found = [
+        [hit(text, 1.0, text) for text in ("a", "cat " * 40, "a")],
+        [hit("a", 1.0, "a")],
+        [hit("x", 1)],
+        [],
+    ]
+    scored: list[tuple[str, list[str]]] = []
+    plain = PairEncoder.score
+
+    def score(self, query, texts):
+        scored.append((query, list(texts)))
+        return plain(self, query, texts)
+
+    monkeypatch.setattr(PairEncoder, "score", score)
+    counts = Counts()
+    values = pair_values(asked, found, model, settings, counts)
+    assert scored == [(asked[0].text, ["a", "cat " * 40]), ("cat", ["a"])]
+    assert (counts.encoded, counts.truncated) == (3, 2)
+    encoder = PairEncoder(model.folder, model.manifest, variant="fp32", device="cpu", jobs=1)
+    first = plain(encoder, asked[0].text, ["a", "cat " * 40]).scores
+    assert values == [[first[0], first[1], first[0]], plain(encoder, "cat", ["a"]).scores, [0.0], []]
+    assert pair_values(asked, [[], [], [], []], find_model("static"), settings, counts) == [[], [], [], []]
+    with pytest.raises(UsageError, match="without texts"):
+        pair_values(asked[:1], [[hit("1", 1.0, None)]], model, settings, counts)
 
 
 def script(code: str) -> str:

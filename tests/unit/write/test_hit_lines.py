@@ -5,21 +5,24 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedcli.datatypes import Hit
+from embedcli.datatypes import Hit, TextSpan
 from embedcli.write.columns import columns
 from embedcli.write.hits import (
     HitStyle,
+    is_clipped,
     write_counts,
     write_hits_json,
     write_hits_text,
     write_hits_with_context,
     write_paths,
 )
+from embedcli.write.links import LinkBase
 from embedcli.write.target import Output
 
 PLAIN = HitStyle()
@@ -45,12 +48,12 @@ def text_of(hits, style=PLAIN):
 
 
 def test_json_bytes():
-    hits = [hit(fields={"rank": 9, "lang": "de", "n": 10**30}), hit(None, None)]
+    hits = [hit(fields={"rank": 9, "lang": "de", "n": 10**30}, end=9), hit(None, None)]
     assert out(write_hits_json, hits, "q", OUT) == (
         b'{"query":"q","rank":1,"score":0.5,"cosine":0.25,"id":"id1","chunk":1,"path":"a.txt","line":3,'
-        b'"end_line":3,"text":"some text","lang":"de","n":1000000000000000000000000000000}\n'
+        b'"end_line":3,"start":0,"end":9,"text":"some text","lang":"de","n":1000000000000000000000000000000}\n'
         b'{"query":"q","rank":2,"score":0.5,"cosine":0.25,"id":"id1","chunk":1,"path":null,"line":3,'
-        b'"end_line":3,"text":null}\n'
+        b'"end_line":3,"start":0,"end":0,"text":null}\n'
     )
     assert out(write_hits_json, [], "q", OUT) == b""
 
@@ -125,6 +128,95 @@ def test_lines_fit_the_width(text, width):
     assert columns(line) <= width
 
 
+def dogs(text):
+    """Mark a word, and what an escape or a wide character stands beside."""
+    return [TextSpan(*found.span()) for found in re.finditer("dog|[\x1b漢].?", text)]
+
+
+RED = "\x1b[01;31m"
+SGR = re.compile("\x1b\\[[0-9;]*m")
+
+
+def test_parts_are_shown_in_the_colour_of_a_match():
+    line = out(lambda o: write_hits_text([hit("a dog\n dog")], o, HitStyle(color=True), marks=dogs), OUT)
+    assert line.decode().split("m0.5000")[1] == f"\x1b[36m:\x1b[ma {RED}dog\x1b[m {RED}dog\x1b[m\n"
+    plain = out(lambda o: write_hits_text([hit("a dog")], o, PLAIN, marks=dogs), OUT)
+    assert plain == b"a.txt:3:0.5000:a dog\n"
+
+
+@given(
+    st.lists(st.sampled_from(["dog", "漢", "\x1b", "\n", "\ud800", "e\u0301", " ", "…"]), max_size=20).map(
+        "".join
+    ),
+    st.integers(17, 40),
+    st.booleans(),
+)
+def test_colours_change_nothing_but_the_colour(text, width, escapes):
+    styles = [HitStyle(color, escapes, width) for color in (False, True)]
+    lines = [
+        out(lambda o, style=style: write_hits_text([hit(text)], o, style, marks=dogs), OUT).decode()
+        for style in styles
+    ]
+    # Without escapes the text may hold the first byte of a colour itself.
+    assert SGR.sub("", lines[1]) == lines[0]
+    assert columns(lines[0].removesuffix("\n")) <= width
+    assert lines[1].count(RED) == lines[1].count("\x1b[m") - 5
+    assert is_clipped(hit(text), styles[0]) == lines[0].endswith("…\n") or text.rstrip("\n ").endswith("…")
+
+
+def test_a_mark_ends_where_the_line_does():
+    style = HitStyle(color=True, width=20)
+    line = out(lambda o: write_hits_text([hit("a dogdogdog")], o, style, marks=dogs), OUT).decode()
+    assert line.endswith(f"a {RED}do\x1b[m…\n")
+    line = out(lambda o: write_hits_text([hit("abcd dog")], o, style, marks=dogs), OUT).decode()
+    assert line.endswith("\x1b[mabcd…\n")
+
+
+def test_a_line_begins_where_it_is_told_to():
+    hits = [hit("One.\nTwo  dogs. Three."), hit("One. Two."), hit("  One.")]
+    starts = [5, 0, 2]
+    assert out(lambda o: write_hits_text(hits, o, PLAIN, starts=starts), OUT) == (
+        "a.txt:3:0.5000:…Two  dogs. Three.\na.txt:3:0.5000:One. Two.\na.txt:3:0.5000:One.\n".encode()
+    )
+
+
+def test_the_path_and_the_line_are_a_link():
+    style = HitStyle(color=True, links=LinkBase("häns", "/home/x y"))
+    line = text_of([hit(path=ODD_PATH), hit(path=None), hit(path="../a#b?.txt"), hit(path="/etc/%41")], style)
+    first, second, third, fourth = line.decode("utf-8", "surrogateescape").splitlines()
+    url = "file://h%C3%A4ns/home/x%20y/d%FF%9B/%1B.txt"
+    path_and_line = f"\x1b[35m{ODD_PATH}\x1b[m\x1b[36m:\x1b[m\x1b[32m3\x1b[m"
+    assert first.startswith(f"\x1b]8;;{url}\x1b\\{path_and_line}\x1b]8;;\x1b\\\x1b[36m:\x1b[m0.5000")
+    assert "\x1b]8" not in second
+    assert third.startswith("\x1b]8;;file://h%C3%A4ns/home/a%23b%3F.txt\x1b\\")
+    assert fourth.startswith("\x1b]8;;file://h%C3%A4ns/etc/%2541\x1b\\")
+    bare = re.sub("\x1b]8;;.*?\x1b\\\\", "", line.decode("utf-8", "surrogateescape"))
+    assert bare == text_of(
+        [hit(path=ODD_PATH), hit(path=None), hit(path="../a#b?.txt"), hit(path="/etc/%41")],
+        HitStyle(color=True),
+    ).decode("utf-8", "surrogateescape")
+
+
+def test_a_hit_that_ends_with_nul_keeps_its_line_breaks():
+    style = HitStyle(null=True)
+    hits = [hit("a\n  b\r\n\n"), hit(None)]
+    assert text_of(hits, style) == b"a.txt:3:0.5000:a\n  b\r\n\n\0a.txt:3:0.5000:\0"
+    on_terminal = HitStyle(escape_controls=True, null=True)
+    assert text_of(hits[:1], on_terminal) == b"a.txt:3:0.5000:a\n  b\\r\n\n\0"
+    explained = out(lambda o: write_hits_text(hits[1:], o, style, explain=True), OUT)
+    assert explained == b"a.txt:3:0.5000:\n    \0"
+
+
+def test_marks_in_context_are_those_of_the_hit_alone():
+    around = [[(1, "dog"), (2, "a dog"), (3, "dogs"), (4, "dog")]]
+    hits = [hit("a dog\ndogs", line=2, end_line=3)]
+    style = HitStyle(color=True)
+    lines = (
+        out(lambda o: write_hits_with_context(hits, around, o, style, marks=dogs), OUT).decode().splitlines()
+    )
+    assert [RED in line for line in lines] == [False, True, True, False]
+
+
 def test_context_is_shown_as_grep_does():
     hits = [hit("two\nthree", line=2, end_line=3), hit("nine", line=9)]
     around = [[(1, "one"), (2, "two"), (3, "three"), (4, "four")], [(9, "nine")]]
@@ -144,3 +236,4 @@ def test_paths_and_counts():
     assert out(write_paths, hits, OUT, "-", b"\n") == b"b\n-\n\xff\n"
     assert out(write_paths, hits, OUT, "-", b"\0") == b"b\0-\0\xff\0"
     assert out(write_counts, hits, OUT, "-") == b"b:2\n-:1\n\xff:1\n"
+    assert out(write_counts, hits, OUT, "-", b"\0") == b"b:2\0-:1\0\xff:1\0"
