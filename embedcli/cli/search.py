@@ -106,6 +106,7 @@ def search(
     )
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
     from embedcli.cli.search_asked import places_to_search, read_condition, read_queries, read_unit
+    from embedcli.cli.search_bound import read_bound
     from embedcli.cli.search_cascade import read_cascade, second_look
     from embedcli.cli.search_index import IndexSearch
     from embedcli.cli.search_output import Show
@@ -118,6 +119,7 @@ def search(
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
+    bound = read_bound(min_score)
     if queries is not None and query is not None:
         # As with grep -f: the questions come from the file, and all that is named is to be searched.
         paths, query = [query, *(paths or ())], None
@@ -173,7 +175,9 @@ def search(
         stdin=stdin_bytes(),
     )
     depths = [look.settings.depth for look in (two, second) if look is not None]
-    wanted = SearchSettings(max([top_k, *depths]), min_score, read_unit(by, as_trec=as_trec))
+    wanted = SearchSettings(
+        max([top_k, *depths]), bound.min_score, read_unit(by, as_trec=as_trec), bound.unrelated_ratio
+    )
     if facts is not None and facts.ranking.mode == "lexical":
         found = on_index.by_words(asked, wanted, facts.ranking, run)
         if second is not None:
@@ -225,9 +229,13 @@ def _in_records(
     on_long: str | None,
 ) -> "list[list[Hit]]":
     """Return the hits among records, read as they come, for each query."""
+    from functools import partial
+
     from embedcli.cli.resolve import choice, on_long_of
+    from embedcli.cli.search_bound import tell_bound
     from embedcli.cli.terminal import Progress
     from embedcli.datatypes import Chunking
+    from embedcli.tasks.background import probe_vectors, search_records_by_background
     from embedcli.tasks.search import matching, search_records
     from embedcli.tasks.vectorize import VectorSettings
 
@@ -242,4 +250,8 @@ def _in_records(
             records = matching(records, condition)
         if show.needs_lines:
             records = show.seen.keep(records)
-        return search_records(records, vectors, documents, wanted, how)
+        if wanted.unrelated_ratio is None:
+            return search_records(records, vectors, documents, wanted, how)
+        return search_records_by_background(
+            *(records, vectors, probe_vectors(vectorizer), documents, wanted, how), partial(tell_bound, run)
+        )

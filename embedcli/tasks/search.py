@@ -12,7 +12,7 @@ from embedcli.tasks.group import GroupedTop, group_of, runs_to_choose_from
 from embedcli.tasks.pipeline import batches, in_turn, overlapped
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from embedcli.datatypes import By, Chunking, Vectors
     from embedcli.tasks.vectorize import Vectorizer
@@ -27,11 +27,14 @@ class SearchSettings:
         top_k: Most hits.
         min_score: Lowest cosine of a hit, inclusive; None for no limit.
         by: What a hit stands for; see `group.group_of`.
+        unrelated_ratio: In place of `min_score`: as close as this share of unrelated questions comes, 0 to 1;
+            see `tasks.background`.
     """
 
     top_k: int = 10
     min_score: float | None = None
     by: By | None = None
+    unrelated_ratio: float | None = None
 
 
 class _Unit(NamedTuple):
@@ -74,6 +77,7 @@ def search_records(
     documents: Vectorizer,
     settings: SearchSettings,
     chunking: Chunking | None = None,
+    on_vectors: Callable[[Vectors], None] = lambda _vectors: None,
 ) -> list[list[Hit]]:
     """Return the best hits among records for each query, by cosine. Memory is O(batch + hits).
 
@@ -85,6 +89,7 @@ def search_records(
         documents: Makes the records' vectors; `on_long` `split` gives a long one several.
         settings: How many hits, and how close.
         chunking: How records become chunks; None cuts whole files into paragraphs and nothing else.
+        on_vectors: Shown the vectors of all chunks, shape (n, dim), batch by batch.
     """
     from embedcli.vectors.exact import TopK
 
@@ -104,6 +109,7 @@ def search_records(
     all_units = _units(records, documents, chunking)
     staged = in_turn if documents.is_lookup else overlapped
     for batch, vectors in staged(batches(all_units, lambda unit: unit.chunk.text), vectors_of):
+        on_vectors(vectors)
         runs = runs_to_choose_from([_group(unit, settings.by) for unit in batch])
         for best in grouped:
             best.add(vectors, first, runs)
