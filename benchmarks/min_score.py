@@ -137,9 +137,12 @@ def search(questions: list[str], index: Path, work: Path, own: Collection) -> Fo
 
 
 def run(*arguments: object, given: bytes = b"") -> bytes:
-    """Run the program and return what it printed."""
+    """Run the program and return what it printed; code 1 is nothing found."""
     command = [sys.executable, "-m", "embedcli", *map(str, arguments)]
-    return subprocess.run(command, input=given, check=True, stdout=subprocess.PIPE).stdout
+    done = subprocess.run(command, input=given, check=False, stdout=subprocess.PIPE)
+    if done.returncode not in (0, 1):
+        sys.exit(f"failed: {arguments}")
+    return done.stdout
 
 
 def bounds(index: Path, vectorizer: Vectorizer) -> dict[float, float]:
