@@ -307,7 +307,7 @@ complete -c embedcli -n '__fish_seen_subcommand_from search' -l rerank-weight -r
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l by -r -d 'A hit for each chunk, record or file: its best chunk. Default: record; chunk in text files.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l no-collapse -d 'Also show hits that say what an earlier one says.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -s n -l top-k -r -d 'Most hits.'
-complete -c embedcli -n '__fish_seen_subcommand_from search' -l min-score -r -d 'Only hits at least this close, -1 to 1.'
+complete -c embedcli -n '__fish_seen_subcommand_from search' -l min-score -r -d 'Only hits at least this close, -1 to 1; auto: closer than unrelated texts come.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -s A -l after-context -r -d 'Show N lines after a hit.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -s B -l before-context -r -d 'Show N lines before a hit.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -s C -l context -r -d 'Show N lines around a hit.'

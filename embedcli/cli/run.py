@@ -45,11 +45,13 @@ class Run:
         counts: What all stages add to.
         quiet: Say errors only.
         verbose: Say more.
+        measured: More numbers for `--stats-json`.
     """
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False, stats_json: str | None = None) -> None:
         self.counts = Counts()
         self.quiet, self.verbose = quiet, verbose
+        self.measured: dict[str, float] = {}
         self._stats_json = stats_json
         self._has_errors = False
         self._notices: list[Problem] = []
@@ -119,6 +121,7 @@ class Run:
         stats = {
             **asdict(self.counts),
             **extra,
+            **self.measured,
             "seconds": round(time.monotonic() - self._start, 6),
             "cpu_seconds": round(time.process_time() - self._cpu_start, 6),
         }

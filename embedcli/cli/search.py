@@ -116,6 +116,7 @@ def search(
     )
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
     from embedcli.cli.search_asked import places_to_search, read_condition, read_queries, read_unit
+    from embedcli.cli.search_bound import read_bound
     from embedcli.cli.search_cascade import read_cascade, second_look
     from embedcli.cli.search_index import IndexSearch
     from embedcli.cli.search_output import Show, say_alike
@@ -128,6 +129,7 @@ def search(
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
+    bound = read_bound(min_score)
     if query is not None and (queries is not None or like):
         # As with grep -f and -e: the question is there, and all that is named is to be searched.
         paths, query = [query, *(paths or ())], None
@@ -158,6 +160,7 @@ def search(
         on_index=bool(places),
         named=named,
         second_look="--cascade" if two is not None else "--rerank" if second is not None else None,
+        by_chance=bound.unrelated_ratio is not None,
     )
     typed = read_ranking(
         *(mode, fuse, alpha, lexical_query),
@@ -196,10 +199,11 @@ def search(
     )
     final = SearchSettings(
         top_k,
-        min_score,
+        bound.min_score,
         read_unit(by, as_trec=as_trec),
         merge=not as_trec,
         collapse=not (no_collapse or as_trec or files_with_hits or count),
+        unrelated_ratio=bound.unrelated_ratio,
     )
     depth = max([top_k, question.depth, *(look.settings.depth for look in (two, second) if look is not None)])
     looks_again = two is not None or second is not None or question.as_one is not None
@@ -263,9 +267,13 @@ def _in_records(
     on_long: str | None,
 ) -> "list[list[Hit]]":
     """Return the hits among records, read as they come, for each query."""
+    from functools import partial
+
     from embedcli.cli.resolve import choice, on_long_of
+    from embedcli.cli.search_bound import tell_bound
     from embedcli.cli.terminal import Progress
     from embedcli.datatypes import Chunking
+    from embedcli.tasks.background import probe_vectors, search_records_by_background
     from embedcli.tasks.search import matching, search_records
     from embedcli.tasks.vectorize import VectorSettings
 
@@ -280,4 +288,8 @@ def _in_records(
             records = matching(records, condition)
         if show.needs_lines:
             records = show.seen.keep(records)
-        return search_records(records, vectors, documents, wanted, how)
+        if wanted.unrelated_ratio is None or isinstance(vectors, list):
+            return search_records(records, vectors, documents, wanted, how)
+        return search_records_by_background(
+            *(records, vectors, probe_vectors(vectorizer), documents, wanted, how), partial(tell_bound, run)
+        )

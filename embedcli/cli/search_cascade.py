@@ -21,7 +21,7 @@ class Cascade(NamedTuple):
 
 
 def read_cascade(
-    names: str | None, margin: float | None, depth: int | None, *, model: str | None, min_score: float | None
+    names: str | None, margin: float | None, depth: int | None, *, model: str | None, min_score: str | None
 ) -> Cascade | None:
     """Return what was asked for; None for a search with one encoder.
 

@@ -41,7 +41,7 @@ class IndexSearch(NamedTuple):
     explain_plan: bool
     ranking: "TypedRanking"
 
-    def facts(self, min_score: float | None) -> IndexFacts | None:
+    def facts(self, min_score: str | None) -> IndexFacts | None:
         """Return what the indexes say of themselves; None where there is none to search.
 
         Raises:
@@ -95,6 +95,9 @@ class IndexSearch(NamedTuple):
         run: "Run",
     ) -> "list[list[Hit]]":
         """Return the hits for each query, by vectors or by vectors and words."""
+        from functools import partial
+
+        from embedcli.cli.search_bound import tell_bound
         from embedcli.tasks.search_index import search_indexes
 
         return search_indexes(
@@ -106,6 +109,7 @@ class IndexSearch(NamedTuple):
             self._settings(),
             ranking,
             on_notice=run.notice,
+            on_bound=partial(tell_bound, run),
             on_plan=_say_plan if self.explain_plan else lambda _index, _work, _plan: None,
         )
 

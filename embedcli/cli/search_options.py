@@ -143,9 +143,11 @@ ByOption: TypeAlias = Annotated[
 ]
 TopK: TypeAlias = Annotated[int, typer.Option("-n", "--top-k", metavar="N", min=1, help="Most hits.")]
 MinScore: TypeAlias = Annotated[
-    float | None,
+    str | None,
     typer.Option(
-        "--min-score", metavar="COSINE", min=-1, max=1, help="Only hits at least this close, -1 to 1."
+        "--min-score",
+        metavar="COSINE",
+        help="Only hits at least this close, -1 to 1; auto: closer than unrelated texts come.",
     ),
 ]
 RerankOption: TypeAlias = Annotated[

@@ -155,6 +155,7 @@ def read_question(
     on_index: bool,
     named: list[str],
     second_look: str | None,
+    by_chance: bool,
 ) -> Question:
     """Return what was asked, checked.
 
@@ -170,6 +171,7 @@ def read_question(
         on_index: Whether an index is searched.
         named: The paths that are searched.
         second_look: The option that looks at hits again, if there is one.
+        by_chance: Whether the lowest score is to be found: `--min-score auto`.
 
     Raises:
         UsageError: Two options contradict each other, or a file has nothing in it.
@@ -182,9 +184,9 @@ def read_question(
     for option, value in (("--like, --and and --not", has_sets), ("--hyde", hyde)):
         if value and queries is not None:
             raise UsageError(f"{option} make one question; --queries brings many")
-    if has_sets and (hyde is not None or prf is not None or second_look is not None):
+    if has_sets:
         other = "--hyde" if hyde is not None else "--prf" if prf is not None else second_look
-        raise UsageError(f"{other} goes with a question in words, not with --like, --and and --not")
+        _check_sets(other, by_chance=by_chance)
     if prf is not None and not on_index:
         raise UsageError("--prf asks twice, which only an index can answer", hint="-i FILE")
     if as_one and queries is None:
@@ -211,6 +213,19 @@ def read_question(
         return Question(None, drafts, prf, queries if as_one else None)
     wanted += [value for value in (*(like or ()), *(also or ())) if not value.startswith("@")]
     return Question(sets, label=" ".join(words), text=" ".join(wanted))
+
+
+def _check_sets(other: str | None, *, by_chance: bool) -> None:
+    """Refuse what goes with one text alone."""
+    from embedcli.errors import UsageError
+
+    if other is not None:
+        raise UsageError(f"{other} goes with a question in words, not with --like, --and and --not")
+    if by_chance:
+        raise UsageError(
+            "--min-score auto is about one cosine; --like, --and and --not combine several",
+            hint="--min-score NUMBER, after a look at some hits",
+        )
 
 
 def _text(text: str) -> "Examples":

@@ -23,7 +23,7 @@ class TypedRanking(NamedTuple):
         """Whether they say something that only an index can do."""
         return any(value is not None for value in self if value != "dense")
 
-    def on_indexes(self, places: "list[Path]", min_score: float | None) -> "tuple[Identity, Ranking]":
+    def on_indexes(self, places: "list[Path]", min_score: str | None) -> "tuple[Identity, Ranking]":
         """Return the first index's identity, and what ranks: as typed, as the index says, or the default.
 
         Raises:

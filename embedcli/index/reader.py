@@ -13,6 +13,7 @@ from embedcli.index.segments import (
     SignBlock,
     content_hash,
     iter_blocks,
+    iter_live_rows,
     iter_row_hashes,
     iter_signs,
     read_rows,
@@ -119,6 +120,13 @@ class IndexReader:
     def row_hashes(self) -> Iterator[tuple[int, npt.NDArray[np.uint64], npt.NDArray[np.bool_] | None]]:
         """Yield the hashes of all vectors, a verified segment at a time; see `iter_row_hashes`."""
         return iter_row_hashes(self.path, self._connection)
+
+    def live_rows(self) -> npt.NDArray[np.int64]:
+        """Return all rows that are not deleted, ascending. O(vectors)."""
+        import numpy as np
+
+        empty = np.empty(0, dtype=np.int64)
+        return np.concatenate([empty, *iter_live_rows(self.path, self._connection)])
 
     def content_hash(self) -> str:
         """Return the hash of all stored vectors and deletion marks."""

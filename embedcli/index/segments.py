@@ -234,6 +234,17 @@ def iter_row_hashes(
         yield head.first, np.frombuffer(hashes, dtype="<u8"), dead
 
 
+def iter_live_rows(path: Path, connection: sqlite3.Connection) -> Iterator[Rows]:
+    """Yield the rows of each segment that are not deleted, ascending. No vector is read.
+
+    Raises:
+        DamagedIndexError: The marks are not what was written.
+    """
+    for head, dead, _ in _iter_segments(path, connection, "NULL"):
+        rows = np.arange(head.first, head.first + head.rows, dtype=np.int64)
+        yield rows if dead is None else rows[~dead]
+
+
 def content_hash(connection: sqlite3.Connection) -> str:
     """Return the hash of all stored vectors and deletion marks, through their own hashes. O(segments)."""
     content = xxhash.xxh3_128()

@@ -159,6 +159,20 @@ class OpenIndex:
             top.add(vectors, first, left_out(first, len(vectors), dead, self.allowed))
         return top.result(ties=True)
 
+    def sample(self, count: int) -> tuple[Vectors, int]:
+        """Return some of the rows that may be found, the same ones each time, and how many there are in all.
+
+        Args:
+            count: Most rows.
+
+        Returns:
+            Shape (n, dim), float32, of any length; and a number of at least n.
+        """
+        from embedcli.vectors.background import spread_rows
+
+        rows = self._reader.live_rows() if self.allowed is None else self.allowed
+        return self._reader.vectors(spread_rows(rows, count)), len(rows)
+
     def cosines(self, query: Vector, rows: Sequence[int]) -> dict[int, float]:
         """Return the cosine of each row to a query, 0 for a query of zeros."""
         import numpy as np

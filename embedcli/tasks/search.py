@@ -14,7 +14,7 @@ from embedcli.tasks.pipeline import batches, in_turn, overlapped
 from embedcli.tasks.sets import ranked_by_set
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from embedcli.datatypes import By, Chunking, Vector, Vectors
     from embedcli.tasks.vectorize import Vectorizer
@@ -33,6 +33,8 @@ class SearchSettings:
         by: What a hit stands for; see `group.group_of`.
         merge: Whether chunks of a text file that touch each other make one hit.
         collapse: Whether a text that an earlier hit shows already is only counted there.
+        unrelated_ratio: In place of `min_score`: as close as this share of unrelated questions comes, 0 to 1;
+            see `tasks.background`.
     """
 
     top_k: int = 10
@@ -40,6 +42,7 @@ class SearchSettings:
     by: By | None = None
     merge: bool = True
     collapse: bool = True
+    unrelated_ratio: float | None = None
 
     def at_first(self, depth: int) -> SearchSettings:
         """Return what is asked for where something looks at the hits again: more, as single chunks."""
@@ -90,6 +93,7 @@ def search_records(
     documents: Vectorizer,
     settings: SearchSettings,
     chunking: Chunking | None = None,
+    on_vectors: Callable[[Vectors], None] = lambda _vectors: None,
 ) -> list[list[Hit]]:
     """Return the best hits among records for each query, by cosine. Memory is O(batch + hits).
 
@@ -101,6 +105,7 @@ def search_records(
         documents: Makes the records' vectors; `on_long` `split` gives a long one several.
         settings: How many hits, and how close.
         chunking: How records become chunks; None cuts whole files into paragraphs and nothing else.
+        on_vectors: Shown the vectors of all chunks, shape (n, dim), batch by batch.
     """
     import numpy as np
 
@@ -123,6 +128,7 @@ def search_records(
     all_units = _units(records, documents, chunking)
     staged = in_turn if documents.is_lookup else overlapped
     for batch, vectors in staged(batches(all_units, lambda unit: unit.chunk.text), vectors_of):
+        on_vectors(vectors)
         runs = runs_to_choose_from([_group(unit, settings.by) for unit in batch])
         seen = np.array(repeats.find(batch, first, units))
         for best in grouped:

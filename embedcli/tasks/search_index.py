@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from embedcli.errors import UsageError
@@ -85,6 +86,7 @@ def search_indexes(
     *,
     on_notice: Callable[[str], None] = lambda _notice: None,
     on_plan: Callable[[Path, Workload, Plan], None] = lambda _index, _work, _plan: None,
+    on_bound: Callable[[float], None] = lambda _cosine: None,
 ) -> list[list[Hit]]:
     """Return the best hits of some indexes for each query, cosines computed from the stored vectors.
 
@@ -100,13 +102,16 @@ def search_indexes(
         ranking: What ranks: `dense` or `hybrid`.
         on_notice: Told when a graph cannot be used, or an index was taken out of its folder.
         on_plan: Told how the vectors of each index are searched.
+        on_bound: Told the lowest cosine of a hit, where `wanted` leaves it to the indexes.
 
     Raises:
         IndexMismatchError: An index holds vectors of another model.
         DamagedIndexError: What was read is not what was written.
         MissingExtraError: A graph was asked for, and hnswlib is not installed.
-        UsageError: A graph was asked for where it cannot help; hybrid, and no index keeps texts.
+        UsageError: A graph was asked for where it cannot help; hybrid, and no index keeps texts; the model
+            knows too few of the probes.
     """
+    from embedcli.tasks.background import bound_of_indexes, probe_vectors
     from embedcli.tasks.ranking import POOL, SURE, merged_hits, rank_by_both, rank_by_cosine
 
     hybrid = ranking.mode == "hybrid"
@@ -116,6 +121,10 @@ def search_indexes(
             index.check_model(vectorizer)
         if hybrid and not any(index.keeps_text for index in opened):
             _check_texts(opened)
+        if wanted.unrelated_ratio is not None:
+            bound = bound_of_indexes(opened, probe_vectors(vectorizer), wanted.unrelated_ratio)
+            wanted = replace(wanted, min_score=bound)
+            on_bound(bound)
         tell = [on_plan]
 
         def search(numbers: Sequence[int], count: int) -> list[list[Hit]]:

@@ -164,6 +164,10 @@ def test_a_ready_vector_is_a_question(shop: Program) -> None:
             ("battery", "--and", "x", "--hyde", "rows.jsonl", "rows.jsonl"),
             "--hyde goes with a question in words",
         ),
+        (
+            ("battery", "--and", "x", "rows.jsonl", "--min-score", "auto"),
+            "--min-score auto is about one cosine",
+        ),
         (("--like", "@none.txt", "rows.jsonl"), "none.txt"),
         (("--like", "@empty.txt", "rows.jsonl"), "empty.txt: no text in it"),
         (("--like", "@.", "rows.jsonl"), "is a folder"),

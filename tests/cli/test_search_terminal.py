@@ -228,7 +228,8 @@ def test_json_has_the_span_of_each_hit(shelf: Program, write: Write) -> None:
     shelf(*build, "-i", "bare.emb", "--no-text").ok()
     spans = {}
     for name in ("whole --chunking sentences", "-i whole.emb", "-i whole.emb --mode lexical", "-i bare.emb"):
-        found = shelf("search", "the cat", *name.split(), "-m", "static", "--json", "-n", 9).ok().objects
+        query = ("search", "the cat", *name.split(), "-m", "static", "--by", "chunk", "--no-collapse")
+        found = shelf(*query, "--json", "-n", 9).ok().objects
         assert all(hit["text"] in (None, text[hit["start"] : hit["end"]]) for hit in found)
         spans[name] = {(hit["start"], hit["end"]) for hit in found}
         assert len(spans[name]) == len(found)

@@ -5,7 +5,8 @@ They are varied on purpose in length, subject and form: an error of quantization
 
 from __future__ import annotations
 
-_SENTENCES = """\
+SENTENCES: tuple[str, ...] = tuple(
+    """\
 The harbour froze over in the second week of January.
 How do I reset the password of a shared mailbox?
 fix: close the file handle before renaming the temporary file
@@ -113,6 +114,8 @@ Latency dropped from 40 ms to 11 ms after the change.
 The shop sells bicycles, parts, and good advice.
 What time does the pharmacy close on Saturdays?
 """.splitlines()
+)
+"""Single sentences; `search --min-score auto` asks them what an unrelated question finds."""
 
 _PASSAGES = (
     """The lighthouse was built in 1871 from granite that came by sea, one block at a time, in summers when
@@ -194,13 +197,13 @@ in the south, where winter storms keep ships away and most floats are lost withi
 )
 
 PROBE_TEXTS: tuple[str, ...] = (
-    *_SENTENCES,
+    *SENTENCES,
     *_PASSAGES,
     # Passages with a sentence before or after them: other lengths, and positions shifted by some tokens.
-    *(f"{sentence} {passage}" for sentence, passage in zip(_SENTENCES[::9], _PASSAGES, strict=False)),
-    *(f"{passage} {sentence}" for sentence, passage in zip(_SENTENCES[4::9], _PASSAGES, strict=False)),
-    " ".join(_SENTENCES[:20]),
-    " ".join(_SENTENCES[40:75]),
+    *(f"{sentence} {passage}" for sentence, passage in zip(SENTENCES[::9], _PASSAGES, strict=False)),
+    *(f"{passage} {sentence}" for sentence, passage in zip(SENTENCES[4::9], _PASSAGES, strict=False)),
+    " ".join(SENTENCES[:20]),
+    " ".join(SENTENCES[40:75]),
 )
 
 CALIBRATION_TEXTS = PROBE_TEXTS[::2]
@@ -210,8 +213,8 @@ MEASURED_TEXTS = PROBE_TEXTS[1::2]
 """Texts that an export is measured on: none that its scales were taken from."""
 
 STORED_PROBES: tuple[str, ...] = (
-    _SENTENCES[0],
-    _SENTENCES[2],
+    SENTENCES[0],
+    SENTENCES[2],
     "Ein Satz auf Deutsch, 漢字, naïve café, x² + y² = z²",
     _PASSAGES[2],
 )

@@ -51,9 +51,9 @@ def test_json_bytes():
     hits = [hit(fields={"rank": 9, "lang": "de", "n": 10**30}, end=9), hit(None, None)]
     assert out(write_hits_json, hits, "q", OUT) == (
         b'{"query":"q","rank":1,"score":0.5,"cosine":0.25,"id":"id1","chunk":1,"path":"a.txt","line":3,'
-        b'"end_line":3,"start":0,"end":9,"text":"some text","lang":"de","n":1000000000000000000000000000000}\n'
+        b'"end_line":3,"start":0,"end":9,"text":"some text","alike":0,"lang":"de","n":1000000000000000000000000000000}\n'
         b'{"query":"q","rank":2,"score":0.5,"cosine":0.25,"id":"id1","chunk":1,"path":null,"line":3,'
-        b'"end_line":3,"start":0,"end":0,"text":null}\n'
+        b'"end_line":3,"start":0,"end":0,"text":null,"alike":0}\n'
     )
     assert out(write_hits_json, [], "q", OUT) == b""
 
