@@ -108,6 +108,18 @@ class TokenSpan(NamedTuple):
     end: int
 
 
+class SparseVector(NamedTuple):
+    """The words of a vocabulary that weigh anything in a text.
+
+    Attributes:
+        terms: Their ids, shape (n,), int32, ascending, each once.
+        weights: Shape (n,), float32, above 0.
+    """
+
+    terms: npt.NDArray[np.int32]
+    weights: Vector
+
+
 class EncodedText(NamedTuple):
     """What the encoder gave for a text.
 

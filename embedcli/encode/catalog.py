@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from embedcli.encode.manifest import MANIFEST_NAME, Manifest, read_manifest
 from embedcli.encode.processors import usable_cpus
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from embedcli.datatypes import Pooling
     from embedcli.encode.encoder import Encoder
+    from embedcli.encode.sparse import SparseEncoder
+
+T = TypeVar("T")
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 STATIC_MODEL = "static-minilm"
@@ -192,6 +195,7 @@ def open_encoder(
         ModelError: The model is of a kind that gives no vectors of texts, or a part of it is another one now.
     """
     check_device(settings.device)
+    check_gives_vectors(model.manifest)
     if model.manifest.kind == "static":
         from embedcli.encode.static import StaticEncoder
 
@@ -210,12 +214,7 @@ def open_encoder(
         from embedcli.encode.joined import open_joined
 
         return open_joined(model, settings, on_notice)
-    if model.manifest.kind != "onnx":
-        raise ModelError(f"{model.manifest.name} is a {model.manifest.kind} model: it gives no text vectors")
     from embedcli.encode.onnx import OnnxEncoder
-
-    variant = choose_variant(model.manifest, settings)
-    jobs = settings.jobs if settings.jobs is not None else usable_cpus()
 
     def open_on(device: str, variant: str) -> Encoder:
         return OnnxEncoder(
@@ -223,11 +222,47 @@ def open_encoder(
             model.manifest,
             variant=variant,
             device=device,
-            jobs=jobs,
+            jobs=settings.jobs if settings.jobs is not None else usable_cpus(),
             pooling=settings.pooling,
             cache_folder=settings.cache_folder,
         )
 
+    return _open_graph(model, settings, on_notice, open_on)
+
+
+def open_sparse_encoder(
+    model: Model, settings: EncoderSettings, on_notice: Callable[[str], None] = lambda _notice: None
+) -> SparseEncoder:
+    """Load a learned sparse model's encoder; see `open_encoder`.
+
+    Raises:
+        ModelError: The model is of another kind.
+    """
+    check_device(settings.device)
+    check_is_sparse(model.manifest)
+    from embedcli.encode.sparse import SparseEncoder
+
+    def open_on(device: str, variant: str) -> SparseEncoder:
+        return SparseEncoder(
+            model.folder,
+            model.manifest,
+            variant=variant,
+            device=device,
+            jobs=settings.jobs if settings.jobs is not None else usable_cpus(),
+            cache_folder=settings.cache_folder,
+        )
+
+    return _open_graph(model, settings, on_notice, open_on)
+
+
+def _open_graph(
+    model: Model,
+    settings: EncoderSettings,
+    on_notice: Callable[[str], None],
+    open_on: Callable[[str, str], T],
+) -> T:
+    """Open an ONNX graph on the device that is meant, given it and the variant."""
+    variant = choose_variant(model.manifest, settings)
     wants_cuda = model.manifest.variants[variant].device == "cuda" and settings.device != "cpu"
     if not wants_cuda and not settings.device.startswith("cuda"):
         return open_on("cpu", variant)
@@ -239,6 +274,34 @@ def open_encoder(
             raise
         on_notice(f"running on the CPU: {error}")
         return open_on("cpu", settings.variant or model.manifest.default_variant)
+
+
+def check_gives_vectors(manifest: Manifest) -> None:
+    """Refuse a model that gives no vectors of texts.
+
+    Raises:
+        ModelError: It does not.
+    """
+    if manifest.kind == "sparse":
+        raise ModelError(
+            f"{manifest.name} is a sparse model: it gives weights of words, not vectors",
+            hint="embedcli embed --sparse MODEL, embedcli index build --sparse MODEL",
+        )
+    if manifest.kind == "cross-encoder":
+        raise ModelError(f"{manifest.name} is a {manifest.kind} model: it gives no text vectors")
+
+
+def check_is_sparse(manifest: Manifest) -> None:
+    """Refuse a model that gives no weights of words.
+
+    Raises:
+        ModelError: It does not.
+    """
+    if manifest.kind != "sparse":
+        raise ModelError(
+            f"{manifest.name} is no sparse model: its kind is {manifest.kind}",
+            hint="-m takes models that give vectors; embedcli models list shows the kind of each",
+        )
 
 
 def check_device(device: str) -> None:

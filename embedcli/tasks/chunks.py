@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from embedcli.records.chunk import chunk_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from embedcli.datatypes import Chunk, Chunking, OnLong, Record
+    from embedcli.datatypes import Chunk, Chunking, OnLong, Record, TokenSpan
     from embedcli.index.meta import Identity
     from embedcli.tasks.vectorize import Vectorizer
 
@@ -20,8 +20,30 @@ OVERLAP_RATIO = 0.25
 """At most this share of a window, for models that take few tokens."""
 
 
+class KnowsTokens(Protocol):
+    """An encoder, as far as it tells the tokens of a text."""
+
+    def token_spans(self, text: str) -> list[TokenSpan]:
+        """Return where the tokens stand in the text, special tokens left out."""
+        ...
+
+
+class KnowsRoom(Protocol):
+    """What knows how much text goes into one vector; see `Vectorizer`."""
+
+    @property
+    def encoder(self) -> KnowsTokens:
+        """What it encodes with."""
+        ...
+
+    @property
+    def room_tokens(self) -> int:
+        """How many tokens of text fit."""
+        ...
+
+
 def record_chunks(
-    record: Record, chunking: Chunking, on_long: OnLong, vectorizer: Vectorizer
+    record: Record, chunking: Chunking, on_long: OnLong, vectorizer: KnowsRoom
 ) -> Iterator[Chunk]:
     """Yield a record's chunks; with `on_long` `split`, none is longer than the model takes.
 
@@ -70,6 +92,22 @@ def parts_of(record: Record, chunks: Iterable[Chunk]) -> Iterator[Record]:
             end_line=chunk.end_line,
             fields={**fields, "chunk": chunk.ordinal, "start": chunk.start, "end": chunk.end},
         )
+
+
+def split_long(records: Iterable[Record], vectorizer: KnowsRoom) -> Iterator[Record]:
+    """Yield the records, with each one that is longer than the model takes replaced by its parts.
+
+    A part has the id `record-id#n`, and in its fields `chunk` (n), `start` and `end` (characters).
+    """
+    for record in records:
+        if record.vector is not None or record.is_blank:
+            yield record
+            continue
+        chunks = list(record_chunks(record, "none", "split", vectorizer))
+        if len(chunks) < 2:
+            yield record
+        else:
+            yield from parts_of(record, chunks)
 
 
 def chunking_of(record: Record, chunking: Chunking | None) -> Chunking:

@@ -76,13 +76,14 @@ class Vectorizer:
             UsageError: `dim` is out of range, or the pooling does not fit what follows it.
             ModelError: The variant or device cannot be had.
         """
-        from embedcli.encode.catalog import check_device, choose_variant
+        from embedcli.encode.catalog import check_device, check_gives_vectors, choose_variant
         from embedcli.encode.pooling import pooled_dim
 
         self.model, self.settings, self._counts, self._cache = model, settings, counts, cache
         self._encoder_settings, self._on_notice = encoder_settings, on_notice
         manifest = model.manifest
         check_device(encoder_settings.device)
+        check_gives_vectors(manifest)
         self.variant = choose_variant(manifest, encoder_settings)
         self.fingerprint = manifest.fingerprint(self.variant)
         self.pooling: Pooling = encoder_settings.pooling or manifest.pooling
