@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from embedcli.errors import UsageError
 from embedcli.records.chunk import chunk_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from embedcli.datatypes import Chunk, Chunking, OnLong, Record, TokenSpan
-    from embedcli.index.meta import Identity
+    from embedcli.index.meta import Identity, SparseIdentity
+    from embedcli.tasks.sparse_vectors import SparseVectorizer
     from embedcli.tasks.vectorize import Vectorizer
 
 OVERLAP_TOKENS = 32
@@ -120,10 +122,18 @@ def is_whole_file(record: Record) -> bool:
     return record.id == record.path
 
 
-def identity_of(vectorizer: Vectorizer, dtype: str, *, keep_text: bool) -> Identity:
-    """Return the identity of an index that holds this vectorizer's vectors."""
+def identity_of(
+    vectorizer: Vectorizer, dtype: str, *, keep_text: bool, sparse: SparseVectorizer | None = None
+) -> Identity:
+    """Return the identity of an index that holds the vectors of these vectorizers.
+
+    Raises:
+        UsageError: It is to keep no texts, and sparse vectors, which are words of them.
+    """
     from embedcli.index.meta import Identity
 
+    if sparse is not None and not keep_text:
+        raise UsageError("--no-text keeps no words of the texts, and sparse vectors are some of them")
     manifest = vectorizer.model.manifest
     return Identity(
         model=manifest.name,
@@ -136,4 +146,20 @@ def identity_of(vectorizer: Vectorizer, dtype: str, *, keep_text: bool) -> Ident
         dim=vectorizer.dim,
         dtype=dtype,
         keep_text=keep_text,
+        sparse=None if sparse is None else sparse_identity_of(sparse),
+    )
+
+
+def sparse_identity_of(vectorizer: SparseVectorizer) -> SparseIdentity:
+    """Return what the sparse vectors of an index that this makes have in common."""
+    from embedcli.index.meta import SparseIdentity
+
+    manifest = vectorizer.model.manifest
+    return SparseIdentity(
+        model=manifest.name,
+        variant=vectorizer.variant,
+        fingerprint=vectorizer.fingerprint,
+        query_prompt=manifest.prompts.get("query", ""),
+        document_prompt=vectorizer.prompt,
+        terms=manifest.dim,
     )
