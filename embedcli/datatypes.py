@@ -33,7 +33,7 @@ OnLong = Literal["split", "pool", "truncate", "error"]
 Fusion = Literal["zscore", "minmax", "rrf"]
 PoolingMode = Literal["mean", "cls", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
 Role = Literal["query", "document"]
-SearchMode = Literal["hybrid", "dense", "lexical"]
+SearchMode = Literal["hybrid", "dense", "lexical", "sparse"]
 StoredDtype = Literal["float32", "float16", "int8", "binary"]
 VectorDtype = Literal["float32", "float16", "int8", "uint8", "binary"]
 
@@ -184,13 +184,27 @@ class ScorePart(NamedTuple):
     weight: float
 
 
+class TermPart(NamedTuple):
+    """A word that a query and a chunk have in common by their sparse vectors.
+
+    Attributes:
+        term: As the model's tokenizer writes it.
+        query: What it weighs in the query.
+        document: What it weighs in the chunk; the product of both is its part of the score.
+    """
+
+    term: str
+    query: float
+    document: float
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One answer to a query.
 
     Attributes:
-        score: What ranks, higher is closer: the cosine, or BM25 (above 0), or a fused score, which says
-            nothing beyond its own query.
+        score: What ranks, higher is closer: the cosine, or BM25 or the dot product of sparse vectors (both
+            above 0), or a fused score, which says nothing beyond its own query.
         cosine: Cosine of query and chunk, -1 to 1; None where only words were compared.
         id: The record's id.
         chunk: The chunk's number in the record, from 1.
@@ -202,6 +216,7 @@ class Hit:
         model: The encoder that the cosine is from, where a search asked several; else None.
         parts: What the score is made of, by the name of the part; empty where it is one.
         whole_file: Whether the record is a text file as a whole.
+        terms: The words that count most in the sparse part of the score, where that was asked for.
     """
 
     score: float
@@ -216,6 +231,7 @@ class Hit:
     model: str | None = None
     parts: Mapping[str, ScorePart] = field(default_factory=dict)
     whole_file: bool = False
+    terms: tuple[TermPart, ...] = ()
 
 
 @dataclass(slots=True)

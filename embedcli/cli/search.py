@@ -32,6 +32,8 @@ def search(
     fuse: own.Fuse = None,
     alpha: own.Alpha = None,
     lexical_query: own.LexicalQuery = None,
+    sparse_weight: own.SparseWeight = None,
+    show_terms: own.ShowTerms = None,
     explain: own.Explain = False,
     rerank: own.RerankOption = None,
     rerank_cmd: own.RerankCommand = None,
@@ -111,6 +113,7 @@ def search(
     from embedcli.cli.search_output import Show
     from embedcli.cli.search_ranking import read_ranking
     from embedcli.cli.search_rerank import read_rerank
+    from embedcli.cli.search_sparse import SparseOptions
     from embedcli.datatypes import STDIN_NAME
     from embedcli.errors import UsageError
     from embedcli.tasks.inputs import Inputs
@@ -140,7 +143,7 @@ def search(
         model = two.cheap
     second = read_rerank(rerank, rerank_cmd, rerank_depth, rerank_weight, cascade=two is not None)
     typed = read_ranking(
-        *(mode, fuse, alpha, lexical_query), cascade=two is not None, many=queries is not None
+        *(mode, fuse, alpha, lexical_query, sparse_weight), cascade=two is not None, many=queries is not None
     )
     asked = read_queries(query, queries, named, run)
     condition = read_condition(where)
@@ -148,6 +151,8 @@ def search(
         places, condition, path_globs, since, exact, plan, rescore, ef_search, jobs, explain_plan, typed
     )
     facts = on_index.facts(min_score)
+    sparse = SparseOptions(show_terms, device, jobs, quiet)
+    sparse.check(facts, shows_hits=not (as_trec or files_with_hits or count or show.needs_lines))
     if facts is not None:
         model, variant = model or facts.identity.model, variant or facts.identity.variant
         dim, pooling = dim or facts.identity.dim, pooling or facts.identity.pooling
@@ -174,8 +179,8 @@ def search(
     )
     depths = [look.settings.depth for look in (two, second) if look is not None]
     wanted = SearchSettings(max([top_k, *depths]), min_score, read_unit(by, as_trec=as_trec))
-    if facts is not None and facts.ranking.mode == "lexical":
-        found = on_index.by_words(asked, wanted, facts.ranking, run)
+    if facts is not None and not facts.ranking.uses_vectors:
+        found = sparse.without_vectors(on_index, asked, wanted, facts, run)
         if second is not None:
             found = second.again(asked, found, None, top_k)
     else:
@@ -192,11 +197,12 @@ def search(
                 on_notice=run.notice,
             )
             try:
+                side = sparse.side(asked, facts, run)
                 vectors = query_vectors(asked, vectorizer)
                 found = (
                     _in_records(inputs, vectors, vectorizer, wanted, condition, show, run, chunking, on_long)
                     if facts is None
-                    else on_index.by_vectors(asked, vectors, vectorizer, wanted, facts.ranking, run)
+                    else on_index.by_vectors(asked, vectors, vectorizer, wanted, facts.ranking, run, side)
                 )
                 if second is not None:
                     found = second.again(asked, found, vectorizer, top_k)

@@ -36,7 +36,7 @@ class Rerank(NamedTuple):
             name, values = "command", command_values(asked, found, self.command)
         elif vectorizer is None:
             raise UsageError(
-                "--rerank maxsim compares vectors, which --mode lexical does not", hint="--alpha 0"
+                "--rerank maxsim compares vectors, which --mode lexical and sparse do not", hint="--alpha 0"
             )
         else:
             documents = vectorizer.with_settings(VectorSettings("document", dim=vectorizer.settings.dim))

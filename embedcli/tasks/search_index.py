@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from embedcli.index.meta import Identity
     from embedcli.index.plan import Plan, Workload
     from embedcli.tasks.open_index import IndexSettings
+    from embedcli.tasks.rank_sparse import SparseSide
     from embedcli.tasks.ranking import Ranking
     from embedcli.tasks.search import SearchSettings
     from embedcli.tasks.vectorize import Vectorizer
@@ -62,7 +63,7 @@ def search_by_words(
 
     check_queries(asked)
     with contextlib.ExitStack() as stack:
-        opened = _opened(stack, indexes, settings, on_notice)
+        opened = opened_indexes(stack, indexes, settings, on_notice)
         _check_texts(opened)
 
         def search(numbers: Sequence[int], count: int) -> list[list[Hit]]:
@@ -83,6 +84,7 @@ def search_indexes(
     settings: IndexSettings,
     ranking: Ranking,
     *,
+    sparse: SparseSide | None = None,
     on_notice: Callable[[str], None] = lambda _notice: None,
     on_plan: Callable[[Path, Workload, Plan], None] = lambda _index, _work, _plan: None,
 ) -> list[list[Hit]]:
@@ -98,6 +100,7 @@ def search_indexes(
         wanted: How many hits, and how close.
         settings: How to look.
         ranking: What ranks: `dense` or `hybrid`.
+        sparse: The queries as sparse vectors, where these are part of the hybrid score.
         on_notice: Told when a graph cannot be used, or an index was taken out of its folder.
         on_plan: Told how the vectors of each index are searched.
 
@@ -111,9 +114,11 @@ def search_indexes(
 
     hybrid = ranking.mode == "hybrid"
     with contextlib.ExitStack() as stack:
-        opened = _opened(stack, indexes, settings, on_notice)
+        opened = opened_indexes(stack, indexes, settings, on_notice)
         for index in opened:
             index.check_model(vectorizer)
+            if sparse is not None:
+                index.check_sparse(sparse.vectorizer)
         if hybrid and not any(index.keeps_text for index in opened):
             _check_texts(opened)
         tell = [on_plan]
@@ -133,6 +138,7 @@ def search_indexes(
                     rank_by_both(
                         *(opened, rows, queries[number], asked[number].text),
                         *(ranking, count, wanted.min_score),
+                        None if sparse is None else sparse.queries[number],
                     )
                     if hybrid
                     else rank_by_cosine(rows)
@@ -143,12 +149,13 @@ def search_indexes(
         return enough_groups(search, len(asked), wanted.by, wanted.top_k)
 
 
-def _opened(
+def opened_indexes(
     stack: contextlib.ExitStack,
     indexes: Sequence[Path],
     settings: IndexSettings,
     on_notice: Callable[[str], None],
 ) -> list[OpenIndex]:
+    """Open indexes until a block ends, each at one commit."""
     return [
         OpenIndex(path, stack.enter_context(open_for_reading(path)), settings, on_notice) for path in indexes
     ]

@@ -65,6 +65,7 @@ def write_hits_json(hits: Sequence[Hit], query: str, output: Output, *, explain:
             "text": hit.text,
             **({} if hit.model is None else {"model": hit.model}),
             **({"parts": {name: part._asdict() for name, part in hit.parts.items()}} if explain else {}),
+            **({"terms": [part._asdict() for part in hit.terms]} if hit.terms else {}),
         }
         own = {key: value for key, value in hit.fields.items() if key not in named}
         output.write(dump({**named, **own}) + b"\n")
@@ -110,6 +111,8 @@ def write_hits_text(
         output.write(_hit_line(hit, _one_line(hit.text or ""), style, query))
         if explain:
             output.write(_parts_line(hit))
+        if hit.terms:
+            output.write(_terms_line(hit, style))
 
 
 def write_place(path: str | None, line: int, text: str, output: Output, style: HitStyle) -> None:
@@ -178,6 +181,12 @@ def _parts_line(hit: Hit) -> bytes:
 
 def _context_line(hit: Hit, number: int, text: str, style: HitStyle) -> bytes:
     return _line([(hit.path, _MAGENTA), (str(number), _GREEN)], "-", text, style)
+
+
+def _terms_line(hit: Hit, style: HitStyle) -> bytes:
+    """Return what counts most in the sparse part of a score: weight in the query x weight in the chunk."""
+    terms = ", ".join(f"{part.term} {part.query:.2f} x {part.document:.2f}" for part in hit.terms)
+    return _line([], ":", f"    {terms}", style)
 
 
 def _line(places: Sequence[tuple[str | None, str]], separator: str, text: str, style: HitStyle) -> bytes:
