@@ -72,3 +72,5 @@ def write_sparse(
             run.stop_if_nothing_was_read()
     finally:
         vectorizer.close()
+    if vectorizer.in_windows:
+        run.notice(f"{vectorizer.in_windows} texts longer than the model takes, read in windows")

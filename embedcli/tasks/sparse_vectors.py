@@ -27,6 +27,9 @@ class SparseVectorizer:
     """Makes sparse vectors.
 
     The encoder is opened when the first text needs it. They are kept in no cache beyond the run.
+
+    Attributes:
+        in_windows: Texts longer than the model takes of which all windows were read.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class SparseVectorizer:
         self.prompt = (
             model.manifest.prompts.get(settings.role, "") if settings.prompt is None else settings.prompt
         )
+        self.in_windows = 0
         self._is_open = False
         self._remembered: OrderedDict[tuple[str, bool], SparseVector] = OrderedDict()
         if model.manifest.variants[self._variant].device != "cpu" and encoder_settings.device == "auto":
@@ -149,7 +153,7 @@ class SparseVectorizer:
             if on_long == "truncate":
                 self._counts.truncated += 1
             else:
-                self._counts.pooled += 1
+                self.in_windows += 1
 
 
 def embed_sparse(

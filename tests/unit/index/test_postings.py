@@ -41,9 +41,7 @@ from tests.unit.index.index_helpers import (
 OWN = identity(sparse=True)
 TOLERANCE = 1e-6
 
-queries = st.dictionaries(
-    st.integers(0, TERMS - 1), st.floats(2**-10, 5, width=32), max_size=TERMS
-).map(
+queries = st.dictionaries(st.integers(0, TERMS - 1), st.floats(2**-10, 5, width=32), max_size=TERMS).map(
     lambda weights: SparseVector(
         np.array(sorted(weights), dtype=np.int32),
         np.array([weights[term] for term in sorted(weights)], dtype=np.float32),
