@@ -134,7 +134,7 @@ def _take_graph(
 ) -> Manifest:
     """Copy a published graph with all that belongs to it, and describe it."""
     layout = read_layout(source, name=origin.source, pooling=pooling)
-    if layout.kind != "onnx":
+    if layout.kind not in ("onnx", "sparse"):
         raise ModelError(f"{source}: a {layout.kind} model gives no vectors of texts")
     chosen = _choose(layout, onnx_file)
     facts = copy_graph(source / chosen, made / PurePosixPath(chosen).name)
@@ -158,7 +158,7 @@ def _take_graph(
     weights = layout.weights_sha256 or files[variant.file].sha256
     manifest = Manifest(
         name=origin.name,
-        kind="onnx",
+        kind=layout.kind,
         description=origin.description,
         source=origin.source,
         revision=origin.revision or weights,
@@ -169,7 +169,8 @@ def _take_graph(
         dim=layout.dim,
         dims=origin.dims or layout.dims,
         max_tokens=layout.max_tokens,
-        pooling=layout.pooling,
+        # Kinds that do not pool have no use for it, but the key must be there.
+        pooling=layout.pooling or "cls",
         normalize=layout.normalize,
         tokenizer=TOKENIZER_NAME,
         default_variant=precision,

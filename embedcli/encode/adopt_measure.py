@@ -56,7 +56,7 @@ def precision_of(facts: GraphFacts) -> tuple[str, str]:
 
 
 def measure(manifest: Manifest, made: Path, layout: Layout) -> Manifest:
-    """Return the manifest of the folder `made` with probe vectors.
+    """Return the manifest of the folder `made` with probe vectors; a sparse model has none.
 
     Where the source also holds an fp32 graph, the only variant's fidelity to it over the probes is stated.
     """
@@ -67,6 +67,7 @@ def measure(manifest: Manifest, made: Path, layout: Layout) -> Manifest:
     probes = tuple(
         Probe(text, base64.b64encode(vector.astype("<f2").tobytes()).decode("ascii"))
         for text, vector in zip(STORED_PROBES, vectors, strict=True)
+        if manifest.kind == "onnx"
     )
     lowest = mean = 1.0 if precision == "fp32" else NOT_MEASURED
     plain = layout.onnx_files[0]
@@ -91,11 +92,15 @@ def _vectors(manifest: Manifest, folder: Path, variant: str) -> Vectors:
     """Return the vectors of the probe texts, as documents, shape (n, dim), float32, unit length."""
     from embedcli.encode.export.probe_texts import STORED_PROBES
     from embedcli.encode.onnx import OnnxEncoder
+    from embedcli.encode.sparse import SparseEncoder, dense_rows
     from embedcli.vectors.normalize import normalize
 
+    prompt = manifest.prompts.get("document", "")
+    if manifest.kind == "sparse":
+        sparse = SparseEncoder(folder, manifest, variant=variant, device="cpu", jobs=1)
+        return normalize(dense_rows(sparse.encode(STORED_PROBES, prompt=prompt).vectors, manifest.dim))
     encoder = OnnxEncoder(folder, manifest, variant=variant, device="cpu", jobs=1)
     try:
-        prompt = manifest.prompts.get("document", "")
         return normalize(encoder.encode(STORED_PROBES, prompt=prompt).vectors)
     finally:
         encoder.close()

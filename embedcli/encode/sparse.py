@@ -132,6 +132,14 @@ class SparseEncoder(TextGraph):
             )
 
 
+def dense_rows(vectors: Sequence[SparseVector], terms: int) -> Vectors:
+    """Return sparse vectors written out, shape (n, terms), float32."""
+    rows = np.zeros((len(vectors), terms), dtype=np.float32)
+    for row, vector in zip(rows, vectors, strict=True):
+        row[vector.terms] = vector.weights
+    return rows
+
+
 class _Peaks:
     """The largest weights over the windows of each text, gathered from several threads.
 
