@@ -180,6 +180,8 @@ class PostingsReader:
         Raises:
             DamagedIndexError: A posting is missing or is not what was written, or a row is in no segment.
         """
+        if not len(rows):
+            return []
         found: dict[int, SparseVector] = {}
         wanted = np.unique(np.asarray(rows, dtype=np.int64))
         for head, _ in iter_heads(self._path, self._connection):

@@ -7,20 +7,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from embedcli.errors import TextTooLongError
+from embedcli.records.fingerprint import text_hash
 from embedcli.tasks.chunks import split_long
 from embedcli.tasks.pipeline import batches, overlapped
 from embedcli.tasks.vectorize import vector_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from embedcli.datatypes import Counts, OnLong, Record, SparseVector
     from embedcli.encode.catalog import EncoderSettings, Model
     from embedcli.encode.sparse import SparseEncoder
     from embedcli.tasks.vectorize import VectorSettings
 
-REMEMBERED_TEXTS = 8192
-"""Texts of this run whose vectors are kept: some 20 MB."""
+REMEMBERED_TERMS = 4_000_000
+"""Terms of texts that were met in this run: 32 MB, some 16,000 texts of 250."""
 
 
 class SparseVectorizer:
@@ -65,7 +66,8 @@ class SparseVectorizer:
         )
         self.in_windows = 0
         self._is_open = False
-        self._remembered: OrderedDict[tuple[str, bool], SparseVector] = OrderedDict()
+        self._remembered: OrderedDict[tuple[bytes, bool], SparseVector] = OrderedDict()
+        self._remembered_terms = 0
         if model.manifest.variants[self._variant].device != "cpu" and encoder_settings.device == "auto":
             # `auto` may fall back to another variant, whose vectors are others.
             _ = self.encoder
@@ -121,18 +123,16 @@ class SparseVectorizer:
         """
         long = on_long or self.settings.on_long
         is_cut = long in ("truncate", "error")
-        known = {text: self._remembered[text, is_cut] for text in texts if (text, is_cut) in self._remembered}
-        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        keys = {text: (text_hash(text), is_cut) for text in texts}
+        known = {text: self._remembered[key] for text, key in keys.items() if key in self._remembered}
+        missing = [text for text in keys if text not in known]
         if missing:
             encoded = self.encoder.encode(
                 missing, on_long="truncate" if is_cut else "pool", prompt=self.prompt
             )
             self._count_long(missing, encoded.token_counts, long)
             known.update(zip(missing, encoded.vectors, strict=True))
-            for text in missing:
-                self._remembered[text, is_cut] = known[text]
-            while len(self._remembered) > REMEMBERED_TEXTS:
-                self._remembered.popitem(last=False)
+            self._remember({keys[text]: known[text] for text in missing})
         self._counts.encoded += len(missing)
         self._counts.cached += len(texts) - len(missing)
         return [known[text] for text in texts]
@@ -142,6 +142,13 @@ class SparseVectorizer:
         texts = [record.text for record in records if record.text.strip()]
         vectors = iter(self.text_vectors(texts) if texts else ())
         return [next(vectors) if record.text.strip() else None for record in records]
+
+    def _remember(self, fresh: Mapping[tuple[bytes, bool], SparseVector]) -> None:
+        self._remembered.update(fresh)
+        self._remembered_terms += sum(len(vector.terms) for vector in fresh.values())
+        while self._remembered_terms > REMEMBERED_TERMS:
+            _, dropped = self._remembered.popitem(last=False)
+            self._remembered_terms -= len(dropped.terms)
 
     def _count_long(self, texts: Sequence[str], token_counts: Sequence[int], on_long: OnLong) -> None:
         limit = self.model.manifest.max_tokens
