@@ -9,7 +9,7 @@
 `--sts` is CSV without a header: two sentences and a score. `--retrieval` is a folder with `corpus.jsonl`
 (`_id`, `title`, `text`), `queries.jsonl` and `qrels.tsv` (query, document, relevance) or `qrels.jsonl`. Prints
 Spearman's rank correlation and nDCG@10 of vectors alone, both x 100; with `--modes` nDCG@10 and recall@2 by
-what ranks, with `--sparse` a learned sparse model's weights too; for a cascade, nDCG@10 and the share of queries that the second encoder was asked, by margin, beside
+what ranks, with `--sparse` by a learned sparse model's weights; for a cascade, nDCG@10 and the share of queries that the second encoder was asked, by margin, beside
 a random choice of as many. Needs scipy, which scikit-learn brings along.
 """
 
@@ -41,7 +41,7 @@ MODES = (
 
 SPARSE_MODES = (
     ("--mode", "sparse"),
-    *(("--sparse-weight", weight) for weight in ("0.1", "0.2", "0.3", "0.5", "1")),
+    *(("--sparse-weight", weight) for weight in ("0", "0.1", "0.2", "0.3", "0.5", "1")),
 )
 
 
@@ -108,7 +108,7 @@ def modes(folder: Path, work: Path, model: str, sparse: str | None = None) -> No
     for on_long in ("truncate", "split"):
         index = work / f"{on_long}.emb"
         build(folder, index, model, on_long, sparse)
-        for mode in (*MODES, *(SPARSE_MODES if sparse else ())):
+        for mode in SPARSE_MODES if sparse else MODES:
             hits = hits_by_query(folder, work, "-i", index, *mode)
             gain = statistics.fmean(ndcg(hits, folder).values())
             found = statistics.fmean(recall(hits, folder, 2))

@@ -296,7 +296,7 @@ complete -c embedcli -n '__fish_seen_subcommand_from search' -l mode -r -d 'What
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l fuse -r -d 'How hybrid makes two scores one: zscore, minmax or rrf (by rank). Default: zscore.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l alpha -r -d 'Weight of meaning in hybrid, 0 to 1. Default: 0.45.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l lexical-query -r -d 'Look for this instead of QUERY\'s words: \'"exact phrase" AND wor* NOT other\'.'
-complete -c embedcli -n '__fish_seen_subcommand_from search' -l sparse-weight -r -d 'Weight of sparse vectors in hybrid, beside meaning and words. Default: 0, not looked at.'
+complete -c embedcli -n '__fish_seen_subcommand_from search' -l sparse-weight -r -d 'Weight of sparse vectors in hybrid, beside the other two. Default: 0.2 where there are any.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l show-terms -r -d 'Show the N terms that count most in the sparse part of each hit\'s score.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l explain -d 'Show what each hit\'s score is made of; with --json, as parts.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l rerank -r -d 'Look at the first hits again: maxsim compares them with the query token by token.'

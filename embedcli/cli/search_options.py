@@ -90,7 +90,7 @@ SparseWeight: TypeAlias = Annotated[
         "--sparse-weight",
         metavar="WEIGHT",
         min=0,
-        help="Weight of sparse vectors in hybrid, beside meaning and words. Default: 0, not looked at.",
+        help="Weight of sparse vectors in hybrid, beside the other two. Default: 0.2 where there are any.",
     ),
 ]
 ShowTerms: TypeAlias = Annotated[

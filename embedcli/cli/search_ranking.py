@@ -34,7 +34,7 @@ class TypedRanking(NamedTuple):
         from embedcli.tasks.ranking import ranking_of
         from embedcli.tasks.search_index import settings_of
 
-        identity, stored, keeps_text = settings_of(places)
+        identity, stored, keeps_text, holds_sparse = settings_of(places)
         ranking = ranking_of(
             stored,
             keeps_text=keeps_text,
@@ -43,7 +43,7 @@ class TypedRanking(NamedTuple):
             alpha=self.alpha,
             expression=self.expression,
             sparse_weight=self.sparse_weight,
-            holds_sparse=identity.sparse is not None,
+            holds_sparse=holds_sparse,
         )
         if min_score is not None and ranking.mode in ("lexical", "sparse"):
             raise UsageError(f"--min-score is a cosine, and --mode {ranking.mode} computes none")

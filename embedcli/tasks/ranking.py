@@ -25,7 +25,7 @@ DEFAULT_FUSION: Final[Fusion] = "zscore"
 DEFAULT_ALPHA: Final = 0.45
 """Weight of the cosine; the rest is that of BM25. Measured on three collections: docs/search.md."""
 
-DEFAULT_SPARSE_WEIGHT: Final = 0.0
+DEFAULT_SPARSE_WEIGHT: Final = 0.2
 """Weight of sparse vectors beside these two, in an index that has them. Measured: docs/search.md."""
 
 POOL: Final = 100
@@ -87,7 +87,8 @@ def ranking_of(
         alpha: Likewise.
         expression: Likewise.
         sparse_weight: Likewise.
-        holds_sparse: Whether the index holds sparse vectors; else they weigh nothing unless it is said.
+        holds_sparse: Whether all indexes hold sparse vectors of one model; else they weigh nothing unless it
+            is said.
     """
     known: SearchMode = stored["mode"] if stored.get("mode") in get_args(SearchMode) else "hybrid"
     if known == "sparse" and not holds_sparse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.errors import UsageError
 from embedcli.index.file import open_for_reading
@@ -25,14 +25,35 @@ if TYPE_CHECKING:
     from embedcli.tasks.vectorize import Vectorizer
 
 
-def settings_of(indexes: Sequence[Path]) -> tuple[Identity, dict[str, Json], bool]:
-    """Return the first index's identity and stored settings of queries, and whether any keeps its texts."""
+class IndexesFacts(NamedTuple):
+    """What indexes say of themselves.
+
+    Attributes:
+        identity: The first one's.
+        stored: Its settings of queries.
+        keeps_text: Whether any keeps its texts.
+        holds_sparse: Whether all hold sparse vectors, of one model.
+    """
+
+    identity: Identity
+    stored: dict[str, Json]
+    keeps_text: bool
+    holds_sparse: bool
+
+
+def settings_of(indexes: Sequence[Path]) -> IndexesFacts:
+    """Return what indexes that are to be searched together say of themselves."""
     found = []
     for path in indexes:
         with open_for_reading(path) as connection:
             reader = IndexReader(path, connection)
             found.append((reader.identity, reader.query_defaults()))
-    return *found[0], any(identity.keep_text for identity, _ in found)
+    models = {identity.sparse for identity, _ in found}
+    return IndexesFacts(
+        *found[0],
+        any(identity.keep_text for identity, _ in found),
+        len(models) == 1 and None not in models,
+    )
 
 
 def search_by_words(

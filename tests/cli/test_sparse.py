@@ -174,8 +174,10 @@ def test_terms_are_shown_under_each_hit(notes: Program) -> None:
 
 def test_sparse_vectors_are_a_third_part(notes: Program) -> None:
     alone = {hit["id"]: hit["score"] for hit in hits(notes, QUESTION, "--mode", "sparse")}
-    plain = hits(notes, QUESTION, "--explain")
+    plain = hits(notes, QUESTION, "--explain", "--sparse-weight", 0)
     assert set(plain[0]["parts"]) == {"dense", "lexical"}
+    usual = hits(notes, QUESTION, "--explain")
+    assert usual == hits(notes, QUESTION, "--explain", "--sparse-weight", 0.2)
     found = hits(notes, QUESTION, "--explain", "--sparse-weight", 0.5)
     assert {hit["id"] for hit in found} == {row["id"] for row in ROWS}
     before = {hit["id"]: hit["score"] for hit in plain}
@@ -255,6 +257,8 @@ def test_an_index_without_sparse_vectors_says_so(notes: Program) -> None:
             notes("search", QUESTION, "-i", "plain.emb", *option), "holds no sparse vectors", "--sparse MODEL"
         )
     places = ("-i", INDEX, "-i", "plain.emb")
+    both = notes("search", QUESTION, *places, "--explain", "--json").ok().objects
+    assert {tuple(hit["parts"]) for hit in both} == {("dense", "lexical")}
     refused(notes("search", QUESTION, *places, "--mode", "sparse"), "plain.emb: holds no sparse", "--sparse")
     refused(
         notes("search", QUESTION, "-i", "plain.emb", "--show-terms", 3), "--show-terms is about", "--mode"
@@ -274,7 +278,7 @@ def test_an_index_without_sparse_vectors_says_so(notes: Program) -> None:
         (("--mode", "sparse", "--exact"), "--mode sparse looks at none"),
         (("--mode", "sparse", "--rerank", "maxsim"), "--rerank maxsim compares vectors"),
         (("--mode", "sparse", "--show-terms", 2, "-l"), "--show-terms shows each hit"),
-        (("--show-terms", 2), "--show-terms is about sparse vectors"),
+        (("--show-terms", 2, "--sparse-weight", 0), "--show-terms is about sparse vectors"),
     ],
 )
 def test_contradictions_are_one_line(notes: Program, options: tuple[object, ...], said: str) -> None:
@@ -293,7 +297,7 @@ def test_damaged_postings_end_the_search(notes: Program) -> None:
         done = notes("search", QUESTION, "-i", INDEX, *options)
         assert (done.code, done.out, "damaged: the posting of term" in done.err) == (2, b"", True)
     # What does not look at them goes on.
-    assert len(hits(notes, QUESTION)) == len(ROWS)
+    assert len(hits(notes, QUESTION, "--sparse-weight", 0)) == len(ROWS)
     assert notes("index", "check", "-i", INDEX).code == 1
     notes("index", "check", "--repair", "-i", INDEX)
     notes("index", "build", "-i", INDEX, "-q").ok()
