@@ -3,12 +3,13 @@
     python benchmarks/quality.py --sts stsb-test.csv --retrieval scifact/
     python benchmarks/quality.py --sts stsb-test.csv --retrieval scifact/ --model static
     python benchmarks/quality.py --retrieval scifact/ --modes
+    python benchmarks/quality.py --retrieval scifact/ --modes --sparse my-splade
     python benchmarks/quality.py --retrieval scifact/ --cascade static,default
 
 `--sts` is CSV without a header: two sentences and a score. `--retrieval` is a folder with `corpus.jsonl`
 (`_id`, `title`, `text`), `queries.jsonl` and `qrels.tsv` (query, document, relevance) or `qrels.jsonl`. Prints
 Spearman's rank correlation and nDCG@10 of vectors alone, both x 100; with `--modes` nDCG@10 and recall@2 by
-what ranks; for a cascade, nDCG@10 and the share of queries that the second encoder was asked, by margin, beside
+what ranks, with `--sparse` by a learned sparse model's weights; for a cascade, nDCG@10 and the share of queries that the second encoder was asked, by margin, beside
 a random choice of as many. Needs scipy, which scikit-learn brings along.
 """
 
@@ -38,6 +39,11 @@ MODES = (
     ("--mode", "hybrid", "--rerank", "maxsim"),
 )
 
+SPARSE_MODES = (
+    ("--mode", "sparse"),
+    *(("--sparse-weight", weight) for weight in ("0", "0.1", "0.2", "0.3", "0.5", "1")),
+)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -45,6 +51,7 @@ def main() -> None:
     parser.add_argument("--retrieval", type=Path)
     parser.add_argument("--model", default="default")
     parser.add_argument("--modes", action="store_true")
+    parser.add_argument("--sparse", metavar="MODEL")
     parser.add_argument("--cascade", metavar="CHEAP,COSTLY")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
@@ -54,7 +61,7 @@ def main() -> None:
         if arguments.sts:
             print(f"STS, Spearman x 100: {100 * spearman(arguments.sts, Path(work), arguments.model):.2f}")
         if arguments.retrieval and arguments.modes:
-            modes(arguments.retrieval, Path(work), arguments.model)
+            modes(arguments.retrieval, Path(work), arguments.model, arguments.sparse)
         elif arguments.retrieval:
             for on_long in ("truncate", "pool"):
                 index = Path(work) / f"{on_long}.emb"
@@ -86,21 +93,22 @@ def spearman(path: Path, work: Path, model: str) -> float:
     return float(spearmanr((sides[0] * sides[1]).sum(axis=1), scores).statistic)
 
 
-def build(folder: Path, index: Path, model: str, on_long: str) -> None:
+def build(folder: Path, index: Path, model: str, on_long: str, sparse: str | None = None) -> None:
     """Index a corpus, one vector a document."""
     run(
         *("index", "build", "-i", index, folder / "corpus.jsonl", "--field", "title", "--field", "text"),
         *("--chunking", "none", "--on-long", on_long, "-q", "-m", model),
+        *(() if sparse is None else ("--sparse", sparse)),
     )
 
 
-def modes(folder: Path, work: Path, model: str) -> None:
+def modes(folder: Path, work: Path, model: str, sparse: str | None = None) -> None:
     """Print what each way of ranking finds, with long documents cut and with all of their chunks."""
     print("long documents  nDCG@10  recall@2")
     for on_long in ("truncate", "split"):
         index = work / f"{on_long}.emb"
-        build(folder, index, model, on_long)
-        for mode in MODES:
+        build(folder, index, model, on_long, sparse)
+        for mode in SPARSE_MODES if sparse else MODES:
             hits = hits_by_query(folder, work, "-i", index, *mode)
             gain = statistics.fmean(ndcg(hits, folder).values())
             found = statistics.fmean(recall(hits, folder, 2))

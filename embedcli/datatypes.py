@@ -33,7 +33,7 @@ OnLong = Literal["split", "pool", "truncate", "error"]
 Fusion = Literal["zscore", "minmax", "rrf"]
 PoolingMode = Literal["mean", "cls", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
 Role = Literal["query", "document"]
-SearchMode = Literal["hybrid", "dense", "lexical"]
+SearchMode = Literal["hybrid", "dense", "lexical", "sparse"]
 StoredDtype = Literal["float32", "float16", "int8", "binary"]
 VectorDtype = Literal["float32", "float16", "int8", "uint8", "binary"]
 
@@ -115,6 +115,18 @@ class TextSpan(NamedTuple):
     end: int
 
 
+class SparseVector(NamedTuple):
+    """The words of a vocabulary that weigh anything in a text.
+
+    Attributes:
+        terms: Their ids, shape (n,), int32, ascending, each once.
+        weights: Shape (n,), float32, above 0.
+    """
+
+    terms: npt.NDArray[np.int32]
+    weights: Vector
+
+
 class EncodedText(NamedTuple):
     """What the encoder gave for a text.
 
@@ -179,13 +191,27 @@ class ScorePart(NamedTuple):
     weight: float
 
 
+class TermPart(NamedTuple):
+    """A word that a query and a chunk have in common by their sparse vectors.
+
+    Attributes:
+        term: As the model's tokenizer writes it.
+        query: What it weighs in the query.
+        document: What it weighs in the chunk; the product of both is its part of the score.
+    """
+
+    term: str
+    query: float
+    document: float
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One answer to a query.
 
     Attributes:
-        score: What ranks, higher is closer: the cosine, or BM25 (above 0), or a fused score, which says
-            nothing beyond its own query.
+        score: What ranks, higher is closer: the cosine, or BM25 or the dot product of sparse vectors (both
+            above 0), or a fused score, which says nothing beyond its own query.
         cosine: Cosine of query and chunk, -1 to 1; None where only words were compared.
         id: The record's id.
         chunk: The chunk's number in the record, from 1.
@@ -200,6 +226,7 @@ class Hit:
         start: First character of the text in the record's own, from 0.
         end: One past the last character.
         alike: Other records whose best chunk says the same and which are therefore no hits.
+        terms: The words that count most in the sparse part of the score, where that was asked for.
     """
 
     score: float
@@ -217,6 +244,7 @@ class Hit:
     start: int = 0
     end: int = 0
     alike: int = 0
+    terms: tuple[TermPart, ...] = ()
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ The graphs are written in the wire format of onnx.proto by hand: the tests' own 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -340,6 +341,87 @@ def write_source(
         if prompts is not None:
             write_json(folder / "config_sentence_transformers.json", {"prompts": dict(prompts)})
     return table
+
+
+def words_graph(table: np.ndarray, head: np.ndarray) -> bytes:
+    """Return a graph that gives each token scores of all words: its row of a table times a matrix.
+
+    Args:
+        table: Shape (tokens, hidden), float32.
+        head: Shape (hidden, words), float32.
+    """
+    nodes = [node("Gather", ["table", "input_ids"], ["rows"]), node("MatMul", ["rows", "head"], ["logits"])]
+    tensors = [tensor("table", table.astype(np.float32)), tensor("head", head.astype(np.float32))]
+    names = ("input_ids", "attention_mask")
+    return graph_bytes(
+        nodes,
+        tensors,
+        [value_info(name, INT64, ["texts", "tokens"]) for name in names],
+        [value_info("logits", FLOAT, ["texts", "tokens", head.shape[1]])],
+    )
+
+
+def write_sparse_model(
+    folder: Path, *, max_tokens: int = 16, seed: int = 0, table: np.ndarray | None = None
+) -> np.ndarray:
+    """Write a model folder of kind `sparse` with the tokenizer of BERT, named after the folder.
+
+    Special tokens score high for every word, so that it shows where they are not left out.
+
+    Args:
+        folder: Where.
+        max_tokens: Tokens that one call takes.
+        seed: Of the random numbers.
+        table: The rows of the tokens, shape (tokens, 8), in place of random ones.
+
+    Returns:
+        The scores that each token gives each word, shape (tokens, words), float32.
+    """
+    from embedcli.encode.manifest import FileEntry, Manifest, Variant, format_manifest
+
+    folder.mkdir(parents=True)
+    tokenizer = wordpiece()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    size = tokenizer.get_vocab_size()
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((size, 8)).astype(np.float32) if table is None else table
+    head = rng.standard_normal((8, size)).astype(np.float32)
+    # A last direction that only special tokens have.
+    rows = np.column_stack([rows, [9.0 if number in (2, 3) else 0.0 for number in range(size)]])
+    head = np.vstack([head - 0.2, np.ones((1, size))])
+    rows, head = rows.astype(np.float32), head.astype(np.float32)
+    (folder / "model.onnx").write_bytes(words_graph(rows, head))
+    files = {
+        name: FileEntry(
+            hashlib.sha256((folder / name).read_bytes()).hexdigest(), (folder / name).stat().st_size
+        )
+        for name in ("model.onnx", "tokenizer.json")
+    }
+    manifest = Manifest(
+        name=folder.name,
+        kind="sparse",
+        description="",
+        source="made for tests",
+        revision="1",
+        weights_sha256=files["model.onnx"].sha256,
+        licence="Apache-2.0",
+        languages=(),
+        not_for="",
+        dim=size,
+        dims=(),
+        max_tokens=max_tokens,
+        pooling="cls",
+        normalize=False,
+        tokenizer="tokenizer.json",
+        default_variant="fp32",
+        prompts={"query": "", "document": ""},
+        variants={"fp32": Variant("model.onnx", "cpu", one_text_per_call=False, recipe="two matrices")},
+        files=files,
+    )
+    (folder / "model.toml").write_text(format_manifest(manifest))
+    with np.errstate(invalid="ignore"):
+        scores: np.ndarray = rows @ head
+    return scores
 
 
 def write_pair_model(

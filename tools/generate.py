@@ -26,6 +26,8 @@ from embedcli.index.schema import (
     FORMAT_VERSION,
     LEXICAL_SQL,
     LEXICAL_TABLE,
+    SPARSE_FORMAT_VERSION,
+    SPARSE_TABLES,
     TABLES,
     layout_pragmas,
 )
@@ -133,7 +135,7 @@ def index_format() -> str:
         f"<!-- {GENERATED} -->",
         "# Index format",
         "",
-        f"An index is one SQLite file with `application_id` {APPLICATION_ID} and the format version, {FORMAT_VERSION}, as `user_version`.",
+        f"An index is one SQLite file with `application_id` {APPLICATION_ID} and the format version, {FORMAT_VERSION}, as `user_version`; {SPARSE_FORMAT_VERSION} if it holds sparse vectors.",
         "While a build runs the file is in WAL mode; afterwards it is one file again. It begins with",
         " and ".join(f"`{pragma}`" for pragma in layout_pragmas()) + ": the second keeps the page map that",
         "lets SQLite read one vector from the middle of a long blob. A file with other tables than these, with",
@@ -148,11 +150,11 @@ def index_format() -> str:
         "place of a vector is never used twice.",
         "",
     ]
-    for table in TABLES:
+    for table in (*TABLES, *SPARSE_TABLES):
         lines += [
             f"## {table.name}",
             "",
-            f"One row is {table.row}.",
+            f"One row is {table.row}." + (" In version 2 alone." if table in SPARSE_TABLES else ""),
             "",
             "| column | SQL | holds |",
             "|---|---|---|",

@@ -37,6 +37,16 @@ def embed(
         str, typer.Option("--dtype", metavar="TYPE", help="float32, float16, int8, uint8 or binary.")
     ] = "float32",
     dim: options.Dim = None,
+    sparse: options.Sparse = None,
+    show_terms: Annotated[
+        int | None,
+        typer.Option(
+            "--show-terms",
+            metavar="N",
+            min=1,
+            help="With --sparse, print the N strongest terms of each record to read, instead of JSON.",
+        ),
+    ] = None,
     no_text: Annotated[bool, typer.Option("--no-text", help="Leave the text out of the output.")] = False,
     csv_raw: Annotated[
         bool,
@@ -90,10 +100,12 @@ def embed(
     embedcli embed notes/*.txt -o vectors.npy
     embedcli embed tickets.csv --column subject --column body --to csv
     embedcli embed --string 'one text' --dtype int8
+    embedcli embed --sparse my-splade < lines.txt
 
     A record is a line unless the format says otherwise. Other fields and columns pass through. Text longer
     than the model takes is averaged over windows (--on-long). What this writes, every command reads.
     """  # noqa: D301  (\b keeps the lines apart)
+    from embedcli.cli.embed_sparse import check_sparse_options, write_sparse
     from embedcli.cli.resolve import (
         choice,
         encoder_settings,
@@ -140,8 +152,34 @@ def embed(
         choice("--role", role, Role), prompt, on_long_of(on_long, "pool"), dim, normalize=normalize
     )
     encoder = encoder_settings(device=device, jobs=jobs, variant=variant, pooling=pooling)
+    if sparse is not None:
+        typed = {
+            "--dim": dim,
+            "--pooling": pooling,
+            "--normalize": normalize is not None,
+            "--csv-raw": csv_raw,
+        }
+        check_sparse_options(model, {**typed, "--dtype": dtype != "float32"}, form)
+    elif show_terms is not None:
+        raise UsageError("--show-terms is about --sparse")
     inputs = Inputs([] if string else input_paths(paths, files_from, null=null), said, stdin=stdin_bytes())
     reads_files = any(path != STDIN_NAME for path in inputs.paths)
+    text_fields = field or column or ("text",)
+    if sparse is not None:
+        with Progress("records", enabled=not quiet) as progress:
+            write_sparse(
+                *(sparse, encoder, settings),
+                lambda: (
+                    strings_as_records(string, run.counts)
+                    if string
+                    else inputs.records(run.counts, run.on_problem, progress.update)
+                ),
+                *(output, run),
+                show_terms=show_terms,
+                keep_text=not no_text,
+                text_fields=text_fields,
+            )
+        run.finish()
     with (
         Progress("records", enabled=not quiet) as progress,
         open_cache(cache, no_cache=no_cache, by_default=reads_files) as store,
@@ -170,7 +208,7 @@ def embed(
                     width=width,
                     vector_model=vectorizer.vector_model,
                     keep_text=not no_text,
-                    text_fields=field or column or ("text",),
+                    text_fields=text_fields,
                     csv_raw=csv_raw,
                     is_table=inputs.is_table,
                 )

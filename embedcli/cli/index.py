@@ -13,6 +13,7 @@ from embedcli.cli.index_exchange import export_index, import_index
 if TYPE_CHECKING:
     from embedcli.cli.run import Run
     from embedcli.tasks.build_settings import BuildSettings
+    from embedcli.tasks.sparse_vectors import SparseVectorizer
     from embedcli.tasks.vectorize import Vectorizer
 
 index_app = typer.Typer(
@@ -51,6 +52,14 @@ def build(
         str | None,
         typer.Option(
             "--dtype", metavar="TYPE", help="Stored vectors: float16 (default), float32, int8 or binary."
+        ),
+    ] = None,
+    sparse: Annotated[
+        str | None,
+        typer.Option(
+            "--sparse",
+            metavar="MODEL",
+            help="Keep sparse vectors too, of a learned sparse model, for search --mode sparse.",
         ),
     ] = None,
     no_text: Annotated[
@@ -117,6 +126,7 @@ def build(
         stdin_bytes,
     )
     from embedcli.cli.run import Run
+    from embedcli.cli.sparse import open_sparse
     from embedcli.cli.terminal import Progress
     from embedcli.datatypes import Chunking, StoredDtype
     from embedcli.errors import MissingIndexError
@@ -178,8 +188,9 @@ def build(
         # With one thread the same vectors give the same graph, byte for byte.
         graph_jobs=jobs or 1,
     )
+    sparse_vectorizer = open_sparse(sparse, identity, run, device=device, jobs=jobs)
     if dry_run:
-        _rehearse(place, settings, vectorizer, run)
+        _rehearse(place, settings, vectorizer, sparse_vectorizer, run)
     try:
         with Progress("files", enabled=not quiet) as progress:
             report = build_index(
@@ -189,11 +200,14 @@ def build(
                 run.counts,
                 run.on_problem,
                 stdin=stdin_bytes(),
+                sparse=sparse_vectorizer,
                 on_progress=progress.update,
                 on_graph=progress.update,
             )
     finally:
         vectorizer.close()
+        if sparse_vectorizer is not None:
+            sparse_vectorizer.close()
     if report.left is not None:
         run.notice(f"stopped after {max_time}; files left: {report.left}; the next run goes on there")
     if not quiet:
@@ -216,7 +230,13 @@ def build(
     )
 
 
-def _rehearse(place: Path, settings: "BuildSettings", vectorizer: "Vectorizer", run: "Run") -> NoReturn:
+def _rehearse(
+    place: Path,
+    settings: "BuildSettings",
+    vectorizer: "Vectorizer",
+    sparse: "SparseVectorizer | None",
+    run: "Run",
+) -> NoReturn:
     """Print what a build would do, and end the command."""
     import contextlib
 
@@ -228,8 +248,11 @@ def _rehearse(place: Path, settings: "BuildSettings", vectorizer: "Vectorizer", 
         estimate = rehearse_build(
             *(place, settings, vectorizer, run.counts, run.on_problem),
             stdin=stdin_bytes(),
+            sparse=sparse,
             on_progress=progress.update,
         )
+    if sparse is not None:
+        sparse.close()
     report = estimate.report
     facts = {
         "files": f"{report.added} to add, {report.changed} changed, {report.unchanged} unchanged,"

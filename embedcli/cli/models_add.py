@@ -67,7 +67,9 @@ def add(
     pooling: Annotated[
         str,
         typer.Option(
-            "--pooling", metavar="NAME", help="How vectors are pooled, where no file of it says so."
+            "--pooling",
+            metavar="NAME",
+            help="How vectors are pooled, where no file of it says so; splade for a sparse model.",
         ),
     ] = "",
     index_url: IndexUrl = None,
@@ -88,7 +90,7 @@ def add(
     from embedcli.cli.resolve import choice, models_folders
     from embedcli.cli.terminal import say
     from embedcli.encode.export.settings import Recipe
-    from embedcli.encode.pooling import pooling_modes
+    from embedcli.encode.pooling import stated_pooling
     from embedcli.tasks.model_add import AddSettings, add_model, preview_model
     from embedcli.tasks.model_choice import FetchSettings
 
@@ -104,7 +106,7 @@ def add(
         ),
         name=name,
         licence=licence,
-        pooling="+".join(pooling_modes(pooling)) if pooling else "",
+        pooling=stated_pooling(pooling) if pooling else "",
         replace=replace,
     )
     if dry_run:

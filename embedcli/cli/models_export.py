@@ -75,7 +75,7 @@ def export(
         typer.Option(
             "--pooling",
             metavar="MODE",
-            help="How token vectors become one, where no file of the source says so.",
+            help="How token vectors become one, where no file says so; splade for a sparse model.",
         ),
     ] = "",
     language: Annotated[

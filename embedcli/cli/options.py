@@ -81,6 +81,12 @@ Model: TypeAlias = Annotated[
     str | None,
     typer.Option("-m", "--model", metavar="NAME|DIR", envvar="EMBEDCLI_MODEL", help="Model name or folder."),
 ]
+Sparse: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--sparse", metavar="MODEL", help="A learned sparse model: weights of words instead of a vector."
+    ),
+]
 Variant: TypeAlias = Annotated[
     str | None,
     typer.Option("--variant", metavar="NAME", help="Variant of the model. Default: what fits the device."),

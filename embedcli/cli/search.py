@@ -39,6 +39,8 @@ def search(
     fuse: own.Fuse = None,
     alpha: own.Alpha = None,
     lexical_query: own.LexicalQuery = None,
+    sparse_weight: own.SparseWeight = None,
+    show_terms: own.ShowTerms = None,
     explain: own.Explain = False,
     rerank: own.RerankOption = None,
     rerank_cmd: own.RerankCommand = None,
@@ -123,6 +125,7 @@ def search(
     from embedcli.cli.search_question import read_question
     from embedcli.cli.search_ranking import read_ranking
     from embedcli.cli.search_rerank import read_rerank
+    from embedcli.cli.search_sparse import SparseOptions
     from embedcli.datatypes import STDIN_NAME
     from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.search import SearchSettings
@@ -163,7 +166,7 @@ def search(
         by_chance=bound.unrelated_ratio is not None,
     )
     typed = read_ranking(
-        *(mode, fuse, alpha, lexical_query),
+        *(mode, fuse, alpha, lexical_query, sparse_weight),
         by_vectors_alone="--cascade" if two is not None else question.by_vectors_alone,
         many=queries is not None,
     )
@@ -173,6 +176,8 @@ def search(
         places, condition, path_globs, since, exact, plan, rescore, ef_search, jobs, explain_plan, typed
     )
     facts = on_index.facts(min_score)
+    sparse = SparseOptions(show_terms, device, jobs, quiet)
+    sparse.check(facts, shows_hits=not (as_trec or files_with_hits or count or show.needs_lines))
     if facts is not None:
         model, variant = model or facts.identity.model, variant or facts.identity.variant
         dim, pooling = dim or facts.identity.dim, pooling or facts.identity.pooling
@@ -208,9 +213,9 @@ def search(
     depth = max([top_k, question.depth, *(look.settings.depth for look in (two, second) if look is not None)])
     looks_again = two is not None or second is not None or question.as_one is not None
     wanted = final.at_first(depth) if looks_again else final
-    if facts is not None and facts.ranking.mode == "lexical":
-        question.check_has_vectors()
-        found = on_index.by_words(asked, wanted, facts.ranking, run)
+    if facts is not None and not facts.ranking.uses_vectors:
+        question.check_has_vectors(facts.ranking.mode)
+        found = sparse.without_vectors(on_index, asked, wanted, facts, run)
         if second is not None:
             found = second.again(asked, found, None, depth, run)
         asked, found = question.answers(asked, found, final, looks_again=looks_again)
@@ -229,11 +234,14 @@ def search(
                 on_notice=run.notice,
             )
             try:
+                side = sparse.side(asked, facts, run)
                 vectors = question.vectors(asked, vectorizer)
                 found = (
                     _in_records(inputs, vectors, vectorizer, wanted, condition, show, run, chunking, on_long)
                     if facts is None
-                    else question.on_index(on_index, asked, vectors, vectorizer, wanted, facts.ranking, run)
+                    else question.on_index(
+                        on_index, asked, vectors, vectorizer, wanted, facts.ranking, run, side
+                    )
                 )
                 if second is not None:
                     found = second.again(asked, found, vectorizer, depth, run)

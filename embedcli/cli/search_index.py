@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from embedcli.index.meta import Identity
     from embedcli.index.plan import Plan, Workload
     from embedcli.tasks.open_index import IndexSettings
+    from embedcli.tasks.rank_sparse import SparseSide
     from embedcli.tasks.ranking import Ranking
     from embedcli.tasks.search import SearchSettings
     from embedcli.tasks.vectorize import Vectorizer
@@ -56,7 +57,7 @@ class IndexSearch(NamedTuple):
         if self.path_globs or self.since or self._about_vectors or self.ranking.needs_index:
             raise UsageError(
                 "--path, --since, --plan, --exact, --rescore, --ef-search, --explain-plan, --mode, --fuse,"
-                " --alpha and --lexical-query are about an index",
+                " --alpha, --sparse-weight and --lexical-query are about an index",
                 hint="-i FILE names one; --include and --exclude narrow folders",
             )
         return None
@@ -75,15 +76,25 @@ class IndexSearch(NamedTuple):
         self, asked: "Sequence[Record]", wanted: "SearchSettings", ranking: "Ranking", run: "Run"
     ) -> "list[list[Hit]]":
         """Return the hits for each query by words alone."""
-        from embedcli.errors import UsageError
         from embedcli.tasks.search_index import search_by_words
+
+        settings = self.settings_without_vectors("lexical")
+        return search_by_words(self.places, asked, wanted, settings, ranking, on_notice=run.notice)
+
+    def settings_without_vectors(self, mode: str) -> "IndexSettings":
+        """Return how to look where no vectors are looked at.
+
+        Raises:
+            UsageError: Something was said that is about them.
+        """
+        from embedcli.errors import UsageError
 
         if self._about_vectors:
             raise UsageError(
                 "--plan, --exact, --rescore, --ef-search and --explain-plan are about vectors;"
-                " --mode lexical looks at none"
+                f" --mode {mode} looks at none"
             )
-        return search_by_words(self.places, asked, wanted, self._settings(), ranking, on_notice=run.notice)
+        return self._settings()
 
     def by_vectors(
         self,
@@ -93,8 +104,9 @@ class IndexSearch(NamedTuple):
         wanted: "SearchSettings",
         ranking: "Ranking",
         run: "Run",
+        sparse: "SparseSide | None" = None,
     ) -> "list[list[Hit]]":
-        """Return the hits for each query, by vectors or by vectors and words."""
+        """Return the hits for each query, by vectors or by both, and by sparse ones where they count."""
         from functools import partial
 
         from embedcli.cli.search_bound import tell_bound
@@ -108,6 +120,7 @@ class IndexSearch(NamedTuple):
             wanted,
             self._settings(),
             ranking,
+            sparse=sparse,
             on_notice=run.notice,
             on_bound=partial(tell_bound, run),
             on_plan=_say_plan if self.explain_plan else lambda _index, _work, _plan: None,

@@ -104,8 +104,8 @@ ModeOption: TypeAlias = Annotated[
     typer.Option(
         "--mode",
         metavar="HOW",
-        help="What ranks an index's hits: hybrid (meaning and words), dense (meaning) or lexical (words)."
-        " Default: hybrid.",
+        help="What ranks an index's hits: hybrid (meaning and words), dense (meaning), lexical (words) or"
+        " sparse (weighed words, index build --sparse). Default: hybrid.",
     ),
 ]
 Fuse: TypeAlias = Annotated[
@@ -120,6 +120,24 @@ Alpha: TypeAlias = Annotated[
     float | None,
     typer.Option(
         "--alpha", metavar="WEIGHT", min=0, max=1, help="Weight of meaning in hybrid, 0 to 1. Default: 0.45."
+    ),
+]
+SparseWeight: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--sparse-weight",
+        metavar="WEIGHT",
+        min=0,
+        help="Weight of sparse vectors in hybrid, beside the other two. Default: 0.2 where there are any.",
+    ),
+]
+ShowTerms: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--show-terms",
+        metavar="N",
+        min=1,
+        help="Show the N terms that count most in the sparse part of each hit's score.",
     ),
 ]
 LexicalQuery: TypeAlias = Annotated[

@@ -7,7 +7,8 @@ if TYPE_CHECKING:
 
     from embedcli.cli.run import Run
     from embedcli.cli.search_index import IndexSearch
-    from embedcli.datatypes import Hit, Record, Vectors
+    from embedcli.datatypes import Hit, Record, SearchMode, Vectors
+    from embedcli.tasks.rank_sparse import SparseSide
     from embedcli.tasks.ranking import Ranking
     from embedcli.tasks.search import SearchSettings
     from embedcli.tasks.sets import Examples, SetQuestion
@@ -48,8 +49,11 @@ class Question(NamedTuple):
 
         return 0 if self.as_one is None else POOL
 
-    def check_has_vectors(self) -> None:
-        """Refuse what moves a vector where only words are looked for.
+    def check_has_vectors(self, mode: "SearchMode") -> None:
+        """Refuse what moves a vector where none ranks.
+
+        Args:
+            mode: What ranks.
 
         Raises:
             UsageError: Something does.
@@ -58,7 +62,7 @@ class Question(NamedTuple):
 
         if self.drafts is not None or self.feedback is not None:
             option = "--prf" if self.drafts is None else "--hyde"
-            raise UsageError(f"{option} moves a question's vector, and --mode lexical looks at none")
+            raise UsageError(f"{option} moves a question's vector, and --mode {mode} looks at none")
 
     def vectors(self, asked: "Sequence[Record]", queries: "Vectorizer") -> "Vectors | list[SetQuery]":
         """Return what is compared: a vector a question, shape (q, dim), or the one that is made of parts.
@@ -90,6 +94,7 @@ class Question(NamedTuple):
         wanted: "SearchSettings",
         ranking: "Ranking",
         run: "Run",
+        sparse: "SparseSide | None",
     ) -> "list[list[Hit]]":
         """Return the hits in an index for each question."""
         from embedcli.tasks.feedback import with_feedback
@@ -99,9 +104,9 @@ class Question(NamedTuple):
             return [index.by_set(query, vectorizer, wanted, run) for query in vectors]
         if self.feedback is not None:
             first = SearchSettings(self.feedback, by="chunk")
-            found = index.by_vectors(asked, vectors, vectorizer, first, ranking, run)
+            found = index.by_vectors(asked, vectors, vectorizer, first, ranking, run, sparse)
             vectors = with_feedback(vectors, found, self._documents(vectorizer))
-        return index.by_vectors(asked, vectors, vectorizer, wanted, ranking, run)
+        return index.by_vectors(asked, vectors, vectorizer, wanted, ranking, run, sparse)
 
     def _documents(self, queries: "Vectorizer") -> "Vectorizer":
         from embedcli.tasks.vectorize import VectorSettings

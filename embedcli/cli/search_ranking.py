@@ -1,4 +1,4 @@
-"""What ranks the hits of an index: `--mode`, `--fuse`, `--alpha`, `--lexical-query`."""
+"""What ranks the hits of an index: `--mode`, `--fuse`, `--alpha`, `--lexical-query`, `--sparse-weight`."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +17,7 @@ class TypedRanking(NamedTuple):
     fusion: "Fusion | None"
     alpha: float | None
     expression: str | None
+    sparse_weight: float | None
 
     @property
     def needs_index(self) -> bool:
@@ -33,7 +34,7 @@ class TypedRanking(NamedTuple):
         from embedcli.tasks.ranking import ranking_of
         from embedcli.tasks.search_index import settings_of
 
-        identity, stored, keeps_text = settings_of(places)
+        identity, stored, keeps_text, holds_sparse = settings_of(places)
         ranking = ranking_of(
             stored,
             keeps_text=keeps_text,
@@ -41,9 +42,11 @@ class TypedRanking(NamedTuple):
             fusion=self.fusion,
             alpha=self.alpha,
             expression=self.expression,
+            sparse_weight=self.sparse_weight,
+            holds_sparse=holds_sparse,
         )
-        if min_score is not None and ranking.mode == "lexical":
-            raise UsageError("--min-score is a cosine, and --mode lexical computes none")
+        if min_score is not None and ranking.mode in ("lexical", "sparse"):
+            raise UsageError(f"--min-score is a cosine, and --mode {ranking.mode} computes none")
         return identity, ranking
 
 
@@ -52,6 +55,7 @@ def read_ranking(
     fuse: str | None,
     alpha: float | None,
     expression: str | None,
+    sparse_weight: float | None,
     *,
     by_vectors_alone: str | None,
     many: bool,
@@ -59,10 +63,11 @@ def read_ranking(
     """Return the options, checked.
 
     Args:
-        mode: From `--mode`; the next three likewise.
+        mode: From `--mode`; the next four likewise.
         fuse: From `--fuse`.
         alpha: From `--alpha`.
         expression: From `--lexical-query`.
+        sparse_weight: From `--sparse-weight`.
         by_vectors_alone: The option that leaves words aside, if there is one.
         many: Whether there are many queries.
 
@@ -79,11 +84,11 @@ def read_ranking(
         if how not in (None, "dense"):
             raise UsageError(f"{by_vectors_alone} compares vectors alone; --mode {mode} contradicts it")
         how = "dense"
-    for option, value in (("--fuse", fuse), ("--alpha", alpha)):
-        if value is not None and how in ("dense", "lexical"):
+    for option, value in (("--fuse", fuse), ("--alpha", alpha), ("--sparse-weight", sparse_weight)):
+        if value is not None and how in ("dense", "lexical", "sparse"):
             raise UsageError(f"{option} is about --mode hybrid")
-    if expression is not None and how == "dense":
-        raise UsageError("--lexical-query looks for words, which --mode dense does not")
+    if expression is not None and how in ("dense", "sparse"):
+        raise UsageError(f"--lexical-query looks for words, which --mode {how} does not")
     if expression is not None and many:
         raise UsageError("--lexical-query goes with one query, not with --queries")
-    return TypedRanking(how, fusion, alpha, expression)
+    return TypedRanking(how, fusion, alpha, expression, sparse_weight)

@@ -49,7 +49,7 @@ class Rerank(NamedTuple):
             values = pair_values(asked, found, *self.model, run.counts, run.notice)
         elif vectorizer is None:
             raise UsageError(
-                "--rerank maxsim compares vectors, which --mode lexical does not", hint="--alpha 0"
+                "--rerank maxsim compares vectors, which --mode lexical and sparse do not", hint="--alpha 0"
             )
         else:
             documents = vectorizer.with_settings(VectorSettings("document", dim=vectorizer.settings.dim))

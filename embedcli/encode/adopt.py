@@ -134,8 +134,6 @@ def _take_graph(
 ) -> Manifest:
     """Copy a published graph with all that belongs to it, and describe it."""
     layout = read_layout(source, name=origin.source, pooling=pooling)
-    if layout.kind == "sparse":
-        raise ModelError(f"{source}: a {layout.kind} model gives no vectors of texts")
     chosen = _choose(layout, onnx_file)
     facts = copy_graph(source / chosen, made / PurePosixPath(chosen).name)
     (made / TOKENIZER_NAME).write_text(layout.tokenizer, encoding="utf-8")

@@ -56,13 +56,13 @@ def precision_of(facts: GraphFacts) -> tuple[str, str]:
 
 
 def measure(manifest: Manifest, made: Path, layout: Layout) -> Manifest:
-    """Return the manifest of the folder `made` with probes.
+    """Return the manifest of the folder `made` with probes; a sparse model has none.
 
     Where the source also holds an fp32 graph, the only variant's fidelity to it over the probes is stated: of
     a cross-encoder the correlation of the scores.
     """
     precision = manifest.default_variant
-    look = _pairs if manifest.kind == "cross-encoder" else _texts
+    look = {"cross-encoder": _pairs, "sparse": _sparse}.get(manifest.kind, _texts)
     probes, rows = look(manifest, made, precision)
     lowest = mean = 1.0 if precision == "fp32" else NOT_MEASURED
     plain = layout.onnx_files[0]
@@ -100,6 +100,20 @@ def _texts(manifest: Manifest, folder: Path, variant: str) -> tuple[tuple[Probe,
         for text, vector in zip(STORED_PROBES, vectors, strict=True)
     )
     return probes, vectors
+
+
+def _sparse(manifest: Manifest, folder: Path, variant: str) -> tuple[tuple[Probe, ...], Vectors]:
+    """Return no probes, and the weights that the probe texts have, shape (n, words), float32, unit length."""
+    from embedcli.encode.export.probe_texts import STORED_PROBES
+    from embedcli.encode.sparse import SparseEncoder, dense_rows
+    from embedcli.vectors.normalize import normalize
+
+    encoder = SparseEncoder(folder, manifest, variant=variant, device="cpu", jobs=1)
+    try:
+        encoded = encoder.encode(STORED_PROBES, prompt=manifest.prompts.get("document", ""))
+    finally:
+        encoder.close()
+    return (), normalize(dense_rows(encoded.vectors, manifest.dim))
 
 
 def _pairs(manifest: Manifest, folder: Path, variant: str) -> tuple[tuple[Probe, ...], Vectors]:

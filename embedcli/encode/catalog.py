@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Pooling
     from embedcli.encode.encoder import Encoder
     from embedcli.encode.pairs import PairEncoder
+    from embedcli.encode.sparse import SparseEncoder
 
 T = TypeVar("T")
 
@@ -195,6 +196,7 @@ def open_encoder(
         ModelError: The model is of a kind that gives no vectors of texts, or a part of it is another one now.
     """
     check_device(settings.device)
+    check_gives_vectors(model.manifest)
     if model.manifest.kind == "static":
         from embedcli.encode.static import StaticEncoder
 
@@ -213,7 +215,6 @@ def open_encoder(
         from embedcli.encode.joined import open_joined
 
         return open_joined(model, settings, on_notice)
-    check_gives_vectors(model.manifest)
     from embedcli.encode.onnx import OnnxEncoder
 
     def open_on(device: str, variant: str, jobs: int) -> Encoder:
@@ -230,15 +231,29 @@ def open_encoder(
     return _open_graph(model.manifest, settings, open_on, on_notice)
 
 
-def check_gives_vectors(manifest: Manifest) -> None:
-    """Raise ModelError unless a model of this kind gives vectors of texts."""
-    if manifest.kind == "cross-encoder":
-        raise ModelError(
-            f"{manifest.name} is a cross-encoder: it scores pairs of texts and gives no vectors",
-            hint=f"search --rerank {manifest.name} looks at the first hits again with it",
+def open_sparse_encoder(
+    model: Model, settings: EncoderSettings, on_notice: Callable[[str], None] = lambda _notice: None
+) -> SparseEncoder:
+    """Load a learned sparse model's encoder; see `open_encoder`.
+
+    Raises:
+        ModelError: The model is of another kind.
+    """
+    check_device(settings.device)
+    check_is_sparse(model.manifest)
+    from embedcli.encode.sparse import SparseEncoder
+
+    def open_on(device: str, variant: str, jobs: int) -> SparseEncoder:
+        return SparseEncoder(
+            model.folder,
+            model.manifest,
+            variant=variant,
+            device=device,
+            jobs=jobs,
+            cache_folder=settings.cache_folder,
         )
-    if manifest.kind not in ("onnx", "static", "joined"):
-        raise ModelError(f"{manifest.name} is a {manifest.kind} model: it gives no text vectors")
+
+    return _open_graph(model.manifest, settings, open_on, on_notice)
 
 
 def check_scores_pairs(manifest: Manifest) -> None:
@@ -307,6 +322,37 @@ def _open_graph(
             raise
         on_notice(f"running on the CPU: {error}")
         return open_on("cpu", settings.variant or manifest.default_variant, jobs)
+
+
+def check_gives_vectors(manifest: Manifest) -> None:
+    """Refuse a model that gives no vectors of texts.
+
+    Raises:
+        ModelError: It does not.
+    """
+    if manifest.kind == "sparse":
+        raise ModelError(
+            f"{manifest.name} is a sparse model: it gives weights of words, not vectors",
+            hint="embedcli embed --sparse MODEL, embedcli index build --sparse MODEL",
+        )
+    if manifest.kind == "cross-encoder":
+        raise ModelError(
+            f"{manifest.name} is a cross-encoder: it scores pairs of texts and gives no vectors",
+            hint=f"search --rerank {manifest.name} looks at the first hits again with it",
+        )
+
+
+def check_is_sparse(manifest: Manifest) -> None:
+    """Refuse a model that gives no weights of words.
+
+    Raises:
+        ModelError: It does not.
+    """
+    if manifest.kind != "sparse":
+        raise ModelError(
+            f"{manifest.name} is no sparse model: its kind is {manifest.kind}",
+            hint="-m takes models that give vectors; embedcli models list shows the kind of each",
+        )
 
 
 def check_device(device: str) -> None:

@@ -31,7 +31,7 @@ from embedcli.encode.layout_transformer import (
     read_tokenizer,
     vocabulary_size,
 )
-from embedcli.encode.pooling import pooling_modes
+from embedcli.encode.pooling import SPLADE, pooling_modes
 from embedcli.errors import MissingPathError, ModelError
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def read_layout(folder: Path, *, name: str = "", pooling: Pooling | None = None)
     Args:
         folder: Where it is.
         name: The repository it is from, as `owner/name`, to be looked up in the catalogue.
-        pooling: How token vectors become one, where no file says so; a file that does is followed.
+        pooling: How token vectors become one, where no file says so; a file that does is followed. `splade`
+            makes a masked language model a sparse encoder.
 
     Raises:
         MissingPathError: There is no such folder.
@@ -151,7 +152,7 @@ def read_layout(folder: Path, *, name: str = "", pooling: Pooling | None = None)
         raise ModelError(f"{folder}: a model for {settings.task!r} gives no vectors of texts")
     kind = _TASKS[settings.task]
     if kind == "onnx":
-        kind = _kind(modules, config, model, family)
+        kind = _kind(folder, modules, config, model, family, pooling)
     if kind == "onnx":
         recipe = _read_recipe(folder, modules, shape, family, pooling)
     else:
@@ -216,12 +217,26 @@ def _find_weights(folder: Path, graphs: tuple[str, ...]) -> str:
 
 
 def _kind(
-    modules: Modules | None, config: dict[str, Any], model: ModelSettings, family: Family | None
+    folder: Path,
+    modules: Modules | None,
+    config: dict[str, Any],
+    model: ModelSettings,
+    family: Family | None,
+    pooling: Pooling | None,
 ) -> Kind:
     """Return what a transformer that gives token vectors, or does not say what it gives, is used as."""
     if modules is not None:
         return "sparse" if modules.is_sparse else _KINDS.get(model.model_type, "onnx")
-    if any(str(name).endswith("ForSequenceClassification") for name in config.get("architectures") or ()):
+    architectures = [str(name) for name in config.get("architectures") or ()]
+    if pooling == SPLADE:
+        # Nothing in the files tells it from a masked language model that was never trained for this.
+        if not any(name.endswith("ForMaskedLM") for name in architectures):
+            raise ModelError(
+                f"{folder}: --pooling {SPLADE} weighs the words of a masked language model, and this is "
+                + (", ".join(architectures) or "none by its config.json")
+            )
+        return "sparse"
+    if any(name.endswith("ForSequenceClassification") for name in architectures):
         return "cross-encoder"
     return family.kind if family is not None and family.kind != "static" else "onnx"
 

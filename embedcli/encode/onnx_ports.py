@@ -10,12 +10,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_ids"})
-_OUTPUTS = ("last_hidden_state", "token_embeddings")
+TOKEN_VECTORS = ("last_hidden_state", "token_embeddings")
 """What exporters call token vectors. A pooled vector that is published beside them is left alone: how it was
 pooled cannot be seen."""
 
+WORD_SCORES = ("logits",)
+"""What they call the scores that a masked language model gives each word of the vocabulary, at each token."""
+
 _SCORES = "logits"
-"""What exporters call the scores of labels."""
+"""What they call the scores of labels."""
 
 _INTEGERS = {"tensor(int64)": "int64", "tensor(int32)": "int32"}
 
@@ -40,14 +43,19 @@ def input_dtypes(session: Any, path: Path) -> dict[str, str]:
     return {name: _INTEGERS[kind] for name, kind in inputs.items()}
 
 
-def token_output(session: Any, path: Path) -> tuple[str, int | None]:
-    """Return the output that holds token vectors, and their width if the graph states it.
+def token_output(session: Any, path: Path, names: tuple[str, ...] = TOKEN_VECTORS) -> tuple[str, int | None]:
+    """Return the output that holds a row of numbers for each token, and its width if the graph states it.
+
+    Args:
+        session: The open graph.
+        path: Its file, for messages.
+        names: What the output may be called; where none is, the only one of three axes is taken.
 
     Raises:
         DamagedModelError: There is none, or several could be it.
     """
     shapes = {item.name: list(item.shape or ()) for item in session.get_outputs()}
-    known = [name for name in _OUTPUTS if name in shapes and len(shapes[name]) in (0, 3)]
+    known = [name for name in names if name in shapes and len(shapes[name]) in (0, 3)]
     found = known or [name for name, shape in shapes.items() if len(shape) == 3]
     if len(found) != 1 and not known:
         raise DamagedModelError(f"{path}: outputs {sorted(shapes)}: none is known to be token vectors")

@@ -12,6 +12,20 @@ if TYPE_CHECKING:
     from embedcli.encode.manifest import Manifest
 
 
+SPLADE = "splade"
+"""What a source may be said to be pooled by where its weights are a masked language model that was trained as
+a learned sparse encoder: the largest weight of each word over the tokens. See `sparse.py`."""
+
+
+def stated_pooling(name: str) -> str:
+    """Return a pooling as it may be stated for a source: `splade`, or modes joined by `+`.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    return name if name == SPLADE else "+".join(pooling_modes(name))
+
+
 def pooling_modes(pooling: Pooling) -> tuple[PoolingMode, ...]:
     """Return the modes that are joined by `+` in a pooling's name.
 

@@ -64,9 +64,20 @@ class TokenGraph:
         device: str,
         jobs: int,
         pad_id: int,
+        padded_call_tokens: int = PADDED_CALL_TOKENS,
         cache_folder: Path | None = None,
     ) -> None:
         """Open the graph.
+
+        Args:
+            folder: The model's.
+            manifest: What it says.
+            variant: One of those.
+            device: `cpu` or `cuda:N`.
+            jobs: Threads.
+            pad_id: What fills a padded call up.
+            padded_call_tokens: Tokens of one padded call on a GPU.
+            cache_folder: Where optimized graphs are kept; None for nowhere.
 
         Raises:
             DamagedModelError: The file is missing, is not what the manifest says, or takes something else
@@ -74,7 +85,7 @@ class TokenGraph:
             DeviceError: The device cannot be had.
             ModelError: The graph is for writing text.
         """
-        self._manifest, self._pad_id = manifest, pad_id
+        self._manifest, self._pad_id, self._padded_call_tokens = manifest, pad_id, padded_call_tokens
         self._device, self._jobs = device, jobs
         self._one_per_call = manifest.variants[variant].one_text_per_call
         file = manifest.variants[variant].file
@@ -155,7 +166,7 @@ class TokenGraph:
         """Return which rows go through the graph together, the longest first."""
         order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
         calls: list[list[int]] = []
-        budget = PADDED_CALL_TOKENS
+        budget = self._padded_call_tokens
         if self._device == "cpu":
             budget = 0 if self._one_per_call else EQUAL_CALL_TOKENS
         for number in order:

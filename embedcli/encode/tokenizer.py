@@ -203,6 +203,16 @@ class Tokenizer:
             for number in range(max(self._inner.get_vocab().values()) + 1)
         ]
 
+    def term_texts(self, count: int) -> list[str]:
+        """Return the first `count` tokens as they are written, by id: no two are the same.
+
+        An empty string stands for a special token, and for an id that no token has.
+        """
+        special = {
+            number for number, token in self._inner.get_added_tokens_decoder().items() if token.special
+        }
+        return ["" if number in special else self._inner.id_to_token(number) or "" for number in range(count)]
+
     def token_ids(self, text: str, limit: int | None = None) -> list[int]:
         """Return the ids of a text without special tokens; reading stops once `limit` ids are passed.
 

@@ -9,13 +9,19 @@ import numpy as np
 from embedcli.index.checksum import row_hash
 from embedcli.index.damage import damaged
 from embedcli.index.meta import read_identity, read_meta, write_meta
+from embedcli.index.postings import PostingsReader, append_postings, drop_postings
 from embedcli.index.schema import REBUILD_LEXICAL_SQL, SEGMENT_ROWS
-from embedcli.index.segments import append_segment, iter_blocks, next_row
+from embedcli.index.segments import append_segment, iter_blocks, iter_heads, next_row, segment_at
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
     from pathlib import Path
+
+    import numpy.typing as npt
+
+    from embedcli.datatypes import SparseVector
+    from embedcli.index.meta import SparseIdentity
 
 
 def compact(
@@ -64,6 +70,7 @@ def _write_segments(
     Ids are never used twice, so no chunk gets in the way of another.
     """
     identity = read_identity(path, connection)
+    sparse = _SparseVectors(path, connection, identity.sparse)
     total = connection.execute("SELECT count(*) FROM chunk").fetchone()[0]
     last_old = connection.execute("SELECT coalesce(max(id), 0) FROM segment").fetchone()[0]
     start = new_id = next_row(connection)
@@ -71,17 +78,43 @@ def _write_segments(
     for first, vectors, dead in iter_blocks(path, connection, identity.dim, before=start):
         rows = np.arange(len(vectors)) if dead is None else np.flatnonzero(~dead)
         new_id = _move_chunks(path, connection, (rows + first).tolist(), new_id)
+        sparse.take(first, rows)
         waiting = np.concatenate((waiting, np.asarray(vectors[rows], dtype=np.float32)))
         while len(waiting) >= SEGMENT_ROWS:
-            append_segment(connection, waiting[:SEGMENT_ROWS], identity.dtype, None)
+            sparse.write(append_segment(connection, waiting[:SEGMENT_ROWS], identity.dtype, None))
             waiting = waiting[SEGMENT_ROWS:]
         on_progress(new_id - start, total)
     if len(waiting):
-        append_segment(connection, waiting, identity.dtype, None)
+        sparse.write(append_segment(connection, waiting, identity.dtype, None))
     if new_id - start != total:
         raise damaged(path, f"{total} chunks, but {new_id - start} live vectors")
     connection.execute("DELETE FROM segment WHERE id <= ?", (last_old,))
     connection.execute("DELETE FROM tombstone")
+    if identity.sparse is not None:
+        drop_postings(connection)
+
+
+class _SparseVectors:
+    """The sparse vectors of an index on their way into new segments; nothing where it has none."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, identity: SparseIdentity | None) -> None:
+        self._connection, self._identity = connection, identity
+        self._waiting: list[SparseVector] = []
+        if identity is not None:
+            self._reader = PostingsReader(path, connection, identity.terms)
+            self._heads = {head.first: head for head, _ in iter_heads(path, connection)}
+
+    def take(self, first: int, rows: npt.NDArray[np.intp]) -> None:
+        """Read those of some rows of the segment that begins at `first`."""
+        if self._identity is not None:
+            vectors = self._reader.segment_vectors(self._heads[first])
+            self._waiting += [vectors[row] for row in rows.tolist()]
+
+    def write(self, first: int) -> None:
+        """Write those of the segment that was just written, which begins at `first`."""
+        if self._identity is not None:
+            own, self._waiting = self._waiting[:SEGMENT_ROWS], self._waiting[SEGMENT_ROWS:]
+            append_postings(self._connection, segment_at(self._connection, first), own, self._identity.terms)
 
 
 def _move_chunks(path: Path, connection: sqlite3.Connection, ids: list[int], new_id: int) -> int:

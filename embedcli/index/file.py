@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -18,11 +17,21 @@ from embedcli.errors import (
 )
 from embedcli.index.damage import damaged, translated_errors
 from embedcli.index.lock import writer_lock
-from embedcli.index.meta import COUNTED, Identity, add_stdin_root, check_identity, read_identity, write_meta
+from embedcli.index.meta import (
+    COUNTED,
+    Identity,
+    add_stdin_root,
+    check_identity,
+    has_sparse,
+    read_identity,
+    write_identity,
+    write_meta,
+)
 from embedcli.index.schema import (
     APPLICATION_ID,
     FORMAT_VERSION,
     LEXICAL_TABLE,
+    SPARSE_FORMAT_VERSION,
     create_statements,
     layout_pragmas,
 )
@@ -64,10 +73,10 @@ def check_header(path: Path) -> None:
     if not header.startswith(_SQLITE_MAGIC) or found_id != APPLICATION_ID:
         raise DamagedIndexError(f"{path}: not an embedcli index")
     version = int.from_bytes(header[60:64], "big")
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, SPARSE_FORMAT_VERSION):
         raise IndexFileError(
-            f"{path}: index format {version}, this version reads {FORMAT_VERSION}",
-            hint="a newer embedcli may read it" if version > FORMAT_VERSION else "build it again",
+            f"{path}: index format {version}, this version reads {FORMAT_VERSION} to {SPARSE_FORMAT_VERSION}",
+            hint="a newer embedcli may read it" if version > SPARSE_FORMAT_VERSION else "build it again",
         )
 
 
@@ -217,9 +226,9 @@ def _create(connection: sqlite3.Connection, identity: Identity) -> None:
     for statement in layout_pragmas():
         connection.execute(statement)
     connection.execute("BEGIN IMMEDIATE")
-    for statement in create_statements():
+    for statement in create_statements(sparse=identity.sparse is not None):
         connection.execute(statement)
-    write_meta(connection, "identity", asdict(identity))
+    write_identity(connection, identity)
     write_meta(connection, "commit", 0)
     write_meta(connection, "vectors_commit", 0)
     write_meta(connection, "counts", dict.fromkeys(COUNTED, 0))
@@ -242,7 +251,7 @@ def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
     }
     wanted = {
         (statement.split("(")[0].split(" ON ")[0].split(" USING ")[0].split()[-1], statement)
-        for statement in create_statements()
+        for statement in create_statements(sparse=has_sparse(connection))
         if statement.startswith("CREATE")
     }
     if found != wanted:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from embedcli.datatypes import Json, Vectors
+    from embedcli.index.postings import PostingsReader
 
 
 _FEW_RECORDS = 1000
@@ -116,6 +117,13 @@ class IndexReader:
     def vectors(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Vectors:
         """Return single vectors, shape (len(rows), dim), float32, each verified; see `read_rows`."""
         return read_rows(self.path, self._connection, rows, self.identity.dim)
+
+    def postings(self) -> PostingsReader | None:
+        """Return what reads the sparse vectors; None for an index without."""
+        from embedcli.index.postings import PostingsReader
+
+        sparse = self.identity.sparse
+        return None if sparse is None else PostingsReader(self.path, self._connection, sparse.terms)
 
     def row_hashes(self) -> Iterator[tuple[int, npt.NDArray[np.uint64], npt.NDArray[np.bool_] | None]]:
         """Yield the hashes of all vectors, a verified segment at a time; see `iter_row_hashes`."""

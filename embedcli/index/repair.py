@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from embedcli.errors import DamagedIndexError
 from embedcli.index.checksum import row_hash
 from embedcli.index.meta import add_stdin_root, read_identity, read_meta, write_meta
+from embedcli.index.postings import drop_postings
 from embedcli.index.schema import REBUILD_LEXICAL_SQL
 from embedcli.index.segments import mark_rows
 from embedcli.index.verify import actual_counts
@@ -66,6 +67,8 @@ def repair(path: Path, connection: sqlite3.Connection, damage: Damage) -> Repair
     for segment in damage.segments:
         connection.execute("DELETE FROM segment WHERE id = ?", (segment,))
     connection.execute("DELETE FROM tombstone WHERE segment NOT IN (SELECT id FROM segment)")
+    if identity.sparse is not None:
+        drop_postings(connection)
     in_segments = [row for row in sorted(chunks | set(damage.orphans)) if _has_segment(connection, row)]
     mark_rows(path, connection, in_segments, dead=True)
     for table, numbers in (

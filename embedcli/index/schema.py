@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 FORMAT_VERSION = 1
+SPARSE_FORMAT_VERSION = 2
+"""Of a file that holds sparse vectors as well: all of version 1, and `SPARSE_TABLES`."""
 APPLICATION_ID = 0x656D6264
 """The bytes "embd" in the place that SQLite keeps for telling whose file it is."""
 
@@ -47,17 +49,19 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table: name, what one row is, columns, and the SQL of its indexes."""
+    """A table: name, what one row is, columns, the SQL of its indexes, and its key where that is several."""
 
     name: str
     row: str
     columns: tuple[Column, ...]
     indexes: tuple[str, ...] = ()
     options: str = ""
+    key: str = ""
 
     def sql(self) -> tuple[str, ...]:
         """Return the statements that create the table and its indexes."""
-        columns = ", ".join(f"{column.name} {column.type}" for column in self.columns)
+        parts = [f"{column.name} {column.type}" for column in self.columns]
+        columns = ", ".join([*parts, *([f"PRIMARY KEY ({self.key})"] if self.key else [])])
         return (f"CREATE TABLE {self.name} ({columns}) {self.options}".strip(), *self.indexes)
 
 
@@ -71,7 +75,7 @@ TABLES = (
             Column(
                 "key",
                 "TEXT PRIMARY KEY",
-                "`identity`, `commit`, `vectors_commit`, `counts`, `query_defaults`",
+                "`identity`, `commit`, `vectors_commit`, `counts`, `query_defaults`; in version 2 `sparse`",
             ),
             Column("value", "TEXT NOT NULL", "JSON"),
             _ROW_HASH,
@@ -195,6 +199,38 @@ TABLES = (
     ),
 )
 
+SPARSE_TABLES = (
+    Table(
+        "sparse",
+        "the terms of the sparse vectors of a segment",
+        (
+            Column("segment", "INTEGER PRIMARY KEY REFERENCES segment", ""),
+            Column(
+                "terms",
+                "BLOB NOT NULL",
+                "one bit for each word of the vocabulary, highest bit first; 1 where there is a posting",
+            ),
+            _ROW_HASH,
+        ),
+    ),
+    Table(
+        "posting",
+        "what one term weighs in the vectors of a segment",
+        (
+            Column("segment", "INTEGER NOT NULL REFERENCES segment", ""),
+            Column("term", "INTEGER NOT NULL", "the word's number in the vocabulary"),
+            Column(
+                "rows", "BLOB NOT NULL", "uint16, little-endian, ascending: the vectors that hold it, from 0"
+            ),
+            Column("weights", "BLOB NOT NULL", "float16, little-endian, above 0: what it weighs in each"),
+            _ROW_HASH,
+        ),
+        options="WITHOUT ROWID",
+        key="segment, term",
+    ),
+)
+"""What a file of version 2 has as well. `sparse` tells a posting that is gone from one that never was."""
+
 LEXICAL_SQL = (
     f"CREATE VIRTUAL TABLE {LEXICAL_TABLE} USING fts5"
     f"(text, content='chunk', content_rowid='id', tokenize='{LEXICAL_TOKENIZER}')"
@@ -205,12 +241,17 @@ REBUILD_LEXICAL_SQL = f"INSERT INTO {LEXICAL_TABLE} ({LEXICAL_TABLE}) VALUES ('r
 """Fills the full-text table anew from the texts."""
 
 
-def create_statements() -> tuple[str, ...]:
-    """Return the SQL that makes an empty index, application id and format version included."""
+def create_statements(*, sparse: bool) -> tuple[str, ...]:
+    """Return the SQL that makes an empty index, application id and format version included.
+
+    Args:
+        sparse: Whether it is to hold sparse vectors.
+    """
+    tables = (*TABLES, *SPARSE_TABLES) if sparse else TABLES
     return (
         f"PRAGMA application_id = {APPLICATION_ID}",
-        f"PRAGMA user_version = {FORMAT_VERSION}",
-        *(statement for table in TABLES for statement in table.sql()),
+        f"PRAGMA user_version = {SPARSE_FORMAT_VERSION if sparse else FORMAT_VERSION}",
+        *(statement for table in tables for statement in table.sql()),
         LEXICAL_SQL,
     )
 

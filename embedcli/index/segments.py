@@ -62,8 +62,8 @@ class SignBlock(NamedTuple):
     dead: npt.NDArray[np.bool_] | None
 
 
-class _Head(NamedTuple):
-    """A segment without its blobs."""
+class SegmentHead(NamedTuple):
+    """A segment without its blobs: id, first row, how many rows, and what its hashes are."""
 
     id: int
     first: int
@@ -83,6 +83,11 @@ def next_row(connection: sqlite3.Connection) -> int:
     """Return the id that the next stored vector gets. Ids are never used twice."""
     row = connection.execute("SELECT first + count FROM segment ORDER BY first DESC LIMIT 1").fetchone()
     return int(row[0]) if row else 1
+
+
+def segment_at(connection: sqlite3.Connection, first: int) -> int:
+    """Return the id of the segment whose first row that is."""
+    return int(connection.execute("SELECT id FROM segment WHERE first = ?", (first,)).fetchone()[0])
 
 
 def append_segment(
@@ -168,7 +173,7 @@ def _dead_rows(
     return np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=count).astype(np.bool_)
 
 
-def _checked_head(path: Path, columns: Sequence[Any]) -> _Head:
+def _checked_head(path: Path, columns: Sequence[Any]) -> SegmentHead:
     """Return a segment's small columns, compared with their hash.
 
     Raises:
@@ -176,12 +181,12 @@ def _checked_head(path: Path, columns: Sequence[Any]) -> _Head:
     """
     if row_hash(columns[:-1]) != columns[-1] or columns[3] not in STORED_DTYPES:
         raise damaged(path, f"segment {columns[0]}")
-    return _Head(*columns)
+    return SegmentHead(*columns)
 
 
 def _iter_segments(
     path: Path, connection: sqlite3.Connection, blobs: str, before: int | None = None
-) -> Iterator[tuple[_Head, npt.NDArray[np.bool_] | None, tuple[Any, ...]]]:
+) -> Iterator[tuple[SegmentHead, npt.NDArray[np.bool_] | None, tuple[Any, ...]]]:
     """Yield each segment's small columns, its deletion marks, both verified, and some of its blobs."""
     for row in connection.execute(
         f"SELECT {_HEAD}, dead, tombstone.row_hash, {blobs} {_WITH_MARKS}"
@@ -190,6 +195,18 @@ def _iter_segments(
     ):
         head = _checked_head(path, row[:8])
         yield head, _dead_rows(path, head.id, head.rows, row[8], row[9]), row[10:]
+
+
+def iter_heads(
+    path: Path, connection: sqlite3.Connection
+) -> Iterator[tuple[SegmentHead, npt.NDArray[np.bool_] | None]]:
+    """Yield each segment without its blobs, and its deletion marks, verified; see `iter_blocks`.
+
+    Raises:
+        DamagedIndexError: A checksum does not match.
+    """
+    for head, dead, _ in _iter_segments(path, connection, "NULL"):
+        yield head, dead
 
 
 def iter_blocks(
@@ -284,7 +301,7 @@ def read_rows(path: Path, connection: sqlite3.Connection, rows: Sequence[int] | 
 
 def _segments_of(
     path: Path, connection: sqlite3.Connection, rows: Rows
-) -> Iterator[tuple[_Head, npt.NDArray[np.bool_] | None, Rows]]:
+) -> Iterator[tuple[SegmentHead, npt.NDArray[np.bool_] | None, Rows]]:
     """Yield each segment that holds some of the rows, its deletion marks, and its part of the rows.
 
     Args:
@@ -310,13 +327,13 @@ def _segments_of(
         position = end
 
 
-def _words(path: Path, head: _Head, signs: bytes, dim: int) -> Words:
+def _words(path: Path, head: SegmentHead, signs: bytes, dim: int) -> Words:
     if hash_bytes(signs) != head.signs_hash or len(signs) != head.rows * word_count(dim) * WORD_BYTES:
         raise damaged(path, f"the sign bits of segment {head.id}")
     return np.frombuffer(signs, dtype="<u8").reshape(word_count(dim), head.rows)
 
 
-def _block(path: Path, head: _Head, signs: bytes, content: bytes, dim: int) -> npt.NDArray[Any]:
+def _block(path: Path, head: SegmentHead, signs: bytes, content: bytes, dim: int) -> npt.NDArray[Any]:
     """Return the vectors of a segment, shape (count, dim), verified."""
     if head.dtype == "binary":
         return restore_signs(_words(path, head, signs, dim), dim)
@@ -327,7 +344,7 @@ def _block(path: Path, head: _Head, signs: bytes, content: bytes, dim: int) -> n
 
 
 def _single_rows(
-    path: Path, connection: sqlite3.Connection, head: _Head, offsets: list[int], dim: int
+    path: Path, connection: sqlite3.Connection, head: SegmentHead, offsets: list[int], dim: int
 ) -> npt.NDArray[Any]:
     """Return rows of a segment read from the middle of its blobs, each compared with its own hash."""
     stored = np.dtype(STORED_DTYPES[head.dtype])

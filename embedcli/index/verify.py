@@ -11,7 +11,8 @@ import numpy as np
 
 from embedcli.errors import DamagedIndexError, IndexFileError, OutputError
 from embedcli.index.checksum import hash_bytes, row_hash, vector_hashes
-from embedcli.index.meta import COUNTED, META_TYPES, read_identity, read_meta
+from embedcli.index.meta import COUNTED, META_TYPES, has_sparse, read_identity, read_meta
+from embedcli.index.postings import orphaned_segments, sparse_problems
 from embedcli.index.schema import LEXICAL_TABLE
 from embedcli.index.segments import STORED_DTYPES
 from embedcli.vectors.signs import WORD_BYTES, sign_words, word_count
@@ -144,11 +145,16 @@ class _Verifier:
         self._references(bad)
         self._gaps()
         live = self._segments()
+        if has_sparse(self._connection):
+            for number in orphaned_segments(self._connection):
+                self._find(f"posting: segment {number} is not there")
         self._places(live)
         self._counts()
 
     def _meta(self) -> None:
         for key in META_TYPES:
+            if key == "sparse" and not has_sparse(self._connection):
+                continue
             with contextlib.suppress(DamagedIndexError):
                 read_meta(self._path, self._connection, key)
                 continue
@@ -233,7 +239,10 @@ class _Verifier:
                 self._find(f"segment {number}: its columns are not what was written")
                 self._damage.segments.add(number)
                 continue
-            problems = list(_segment_problems(row, self._identity.dim if self._identity else None))
+            problems = [
+                *_segment_problems(row, self._identity.dim if self._identity else None),
+                *self._sparse_problems(number, count),
+            ]
             if first < end:
                 problems.append("overlaps the one before")
             end = max(end, first + count)
@@ -255,6 +264,11 @@ class _Verifier:
         ):
             self._find(f"tombstone: segment {number} is not there")
         return live
+
+    def _sparse_problems(self, segment: int, count: int) -> Iterator[str]:
+        """Yield what is wrong with the sparse vectors of a segment, if the index has any."""
+        if self._identity is not None and self._identity.sparse is not None:
+            yield from sparse_problems(self._connection, segment, count, self._identity.sparse.terms)
 
     def _places(self, live: dict[int, tuple[int, np.ndarray]]) -> None:
         """Check that live vectors and chunks of complete records are the same rows."""

@@ -11,9 +11,10 @@ import numpy as np
 from embedcli.errors import ShrinkError
 from embedcli.index.checksum import SqlValue, row_hash
 from embedcli.index.meta import Identity, read_meta, write_meta
+from embedcli.index.postings import PostingsReader, append_postings
 from embedcli.index.rows import storable
 from embedcli.index.schema import LEXICAL_TABLE
-from embedcli.index.segments import append_segment, mark_rows, read_rows
+from embedcli.index.segments import append_segment, mark_rows, read_rows, segment_at
 from embedcli.index.stored import FileStat, StoredRecord, StoredSource
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from embedcli.datatypes import Chunk, Json, Record, Vectors
+    from embedcli.datatypes import Chunk, Json, Record, SparseVector, Vectors
 
 SHRINK_RATIO = 0.2
 SHRINK_CHUNKS = 100
@@ -33,11 +34,19 @@ _IN_ONE_QUERY = 500
 
 @dataclass(frozen=True, slots=True)
 class NewChunk:
-    """A chunk that is to be written, with the record it belongs to and the hash of what was encoded."""
+    """A chunk that is to be written.
+
+    Attributes:
+        record: The record it belongs to.
+        chunk: What it is.
+        text_hash: Of what was encoded.
+        sparse: Its sparse vector, in an index that holds them.
+    """
 
     record: int
     chunk: Chunk
     text_hash: bytes
+    sparse: SparseVector | None = None
 
 
 class IndexWriter:
@@ -253,7 +262,7 @@ class IndexWriter:
         )
 
     def add_chunks(self, chunks: Sequence[NewChunk], vectors: Vectors, hidden: set[int]) -> None:
-        """Write chunks and their vectors as one segment.
+        """Write chunks and their vectors as one segment, with their sparse vectors where the index has them.
 
         Args:
             chunks: At most `SEGMENT_ROWS`.
@@ -266,6 +275,11 @@ class IndexWriter:
         self._vectors_changed = True
         dead = np.array([item.record in hidden for item in chunks])
         first = append_segment(self._connection, vectors, self._identity.dtype, dead)
+        if self._identity.sparse is not None:
+            append_postings(
+                *(self._connection, segment_at(self._connection, first)),
+                *([item.sparse for item in chunks], self._identity.sparse.terms),
+            )
         rows = []
         for row, item in enumerate(chunks, start=first):
             chunk = item.chunk
@@ -350,6 +364,24 @@ class IndexWriter:
 
     def known_vectors(self, text_hashes: Sequence[bytes]) -> dict[bytes, Vectors]:
         """Return the stored vectors of texts that the index holds already, each of shape (dim,)."""
+        found = self._known_rows(text_hashes)
+        hashes = list(found)
+        vectors = read_rows(self._path, self._connection, [found[key] for key in hashes], self._identity.dim)
+        return dict(zip(hashes, vectors, strict=True))
+
+    def known_sparse(self, text_hashes: Sequence[bytes]) -> dict[bytes, SparseVector]:
+        """Return the stored sparse vectors of texts that the index holds already.
+
+        O(postings of the segments they are in).
+        """
+        if self._identity.sparse is None:
+            return {}
+        found = self._known_rows(text_hashes)
+        reader = PostingsReader(self._path, self._connection, self._identity.sparse.terms)
+        return dict(zip(found, reader.vectors(list(found.values())), strict=True))
+
+    def _known_rows(self, text_hashes: Sequence[bytes]) -> dict[bytes, int]:
+        """Return a row of each text that the index holds."""
         found: dict[bytes, int] = {}
         for start in range(0, len(text_hashes), _IN_ONE_QUERY):
             part = text_hashes[start : start + _IN_ONE_QUERY]
@@ -360,9 +392,7 @@ class IndexWriter:
                     part,
                 )
             )
-        hashes = list(found)
-        vectors = read_rows(self._path, self._connection, [found[key] for key in hashes], self._identity.dim)
-        return dict(zip(hashes, vectors, strict=True))
+        return found
 
 
 def fields_json(record: Record) -> str:

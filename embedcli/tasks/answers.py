@@ -12,7 +12,7 @@ from embedcli.tasks.group import group_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from embedcli.datatypes import Hit, ScorePart
+    from embedcli.datatypes import Hit, ScorePart, TermPart
     from embedcli.tasks.search import SearchSettings
 
 JOINED_CHUNKS: Final = 3
@@ -36,6 +36,7 @@ class Ranked(NamedTuple):
     score: float
     cosine: float | None
     parts: Mapping[str, ScorePart]
+    terms: tuple[TermPart, ...] = ()
 
 
 def put_together(hits: Iterable[Hit], settings: SearchSettings) -> list[Hit]:

@@ -104,7 +104,8 @@ class Index:
         from embedcli.tasks.search import SearchSettings, query_vectors
         from embedcli.tasks.search_index import search_by_words, search_indexes, settings_of
 
-        identity, stored, keeps_text = settings_of([self.path])
+        # Sparse vectors weigh nothing here: they would need a second model.
+        identity, stored, keeps_text, _ = settings_of([self.path])
         queries = self._embedder.vectorizer(VectorSettings("query", dim=identity.dim, normalize=True))
         wanted, ranking = SearchSettings(top_k, min_score), ranking_of(stored, keeps_text=keeps_text)
         asked = [Record("1", query)]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from embedcli.datatypes import Counts, OnProblem, Record
     from embedcli.tasks.build_queue import TextVectors
+    from embedcli.tasks.sparse_vectors import SparseVectorizer
     from embedcli.tasks.vectorize import Vectorizer
 
 YOUNG_NS = 2_000_000_000
@@ -66,6 +67,7 @@ def build_index(
     on_problem: OnProblem,
     *,
     stdin: BinaryIO | None = None,
+    sparse: SparseVectorizer | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     on_graph: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> BuildReport:
@@ -78,6 +80,7 @@ def build_index(
         counts: Added to.
         on_problem: Told of each file that could not be read or was left out.
         stdin: What `-` reads.
+        sparse: Makes the chunks' sparse vectors; None for an index without.
         on_progress: Told, after each file, how many of how many are done.
         on_graph: Told, while a graph is built, how many of how many rows are in.
 
@@ -88,7 +91,7 @@ def build_index(
         ShrinkError: Too much would go; what is new is kept, nothing was removed.
         Interrupted: What was encoded is committed first.
     """
-    identity = identity_of(vectorizer, settings.dtype, keep_text=settings.keep_text)
+    identity = identity_of(vectorizer, settings.dtype, keep_text=settings.keep_text, sparse=sparse)
     if settings.graph is not None:
         check_can_have_graph(settings.dtype)
     for path in settings.paths:
@@ -96,7 +99,7 @@ def build_index(
             raise MissingPathError(path)
     with open_for_writing(index, identity, lock_timeout_seconds=settings.lock_timeout_seconds) as connection:
         writer = IndexWriter(index, connection, identity, may_shrink=settings.may_shrink)
-        build = Build(index, settings, vectorizer, writer, counts, on_problem, stdin)
+        build = Build(index, settings, vectorizer, writer, counts, on_problem, stdin, sparse=sparse)
         try:
             build.run(connection_roots(connection), on_progress)
         except (KeyboardInterrupt, Interrupted):
@@ -130,13 +133,14 @@ class Build:
         on_problem: OnProblem,
         stdin: BinaryIO | None,
         encode_with: TextVectors | None = None,
+        sparse: SparseVectorizer | None = None,
     ) -> None:
         """Start with nothing read; `encode_with` makes the vectors in place of the vectorizer."""
         self._index, self._settings, self._vectorizer = index, settings, vectorizer
         self._writer, self._counts, self._stdin = writer, counts, stdin
         self._tell = on_problem
         self._unreadable: list[str] = []
-        self.queue = BuildQueue(writer, encode_with or vectorizer, counts, settings.max_seconds)
+        self.queue = BuildQueue(writer, encode_with or vectorizer, counts, settings.max_seconds, sparse)
         self.report = BuildReport()
 
     def run(self, stored_roots: list[bytes], on_progress: Callable[[int, int], None]) -> None:

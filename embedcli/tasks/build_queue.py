@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from embedcli.datatypes import Chunk, Counts, OnLong, Record, Vector, Vectors
     from embedcli.index.writer import IndexWriter
+    from embedcli.tasks.sparse_vectors import SparseVectorizer
     from embedcli.tasks.vectorize import VectorSettings
 
 ENCODE_CHUNKS = 128
@@ -62,9 +63,23 @@ class BuildQueue:
     """Chunks and steps on their way into an index."""
 
     def __init__(
-        self, writer: IndexWriter, vectorizer: TextVectors, counts: Counts, max_seconds: float | None = None
+        self,
+        writer: IndexWriter,
+        vectorizer: TextVectors,
+        counts: Counts,
+        max_seconds: float | None = None,
+        sparse: SparseVectorizer | None = None,
     ) -> None:
-        """Start with nothing queued, and stop encoding `max_seconds` from now, if that is said."""
+        """Start with nothing queued.
+
+        Args:
+            writer: Of the index.
+            vectorizer: Makes the chunks' vectors.
+            counts: Added to.
+            max_seconds: Stop encoding so long from now; None for no limit.
+            sparse: Makes their sparse vectors; None in an index without.
+        """
+        self._sparse = sparse
         self._writer, self._vectorizer, self._counts = writer, vectorizer, counts
         self._deadline = None if max_seconds is None else time.monotonic() + max_seconds
         self._waiting: list[tuple[NewChunk, Vector | None]] = []
@@ -177,11 +192,27 @@ class BuildQueue:
             known.update(zip(missing, vectors, strict=True))
             self._counts.cached += len(batch) - len(missing)
         ready = self._ready + [
-            (item, vector if vector is not None else known[item.text_hash]) for item, vector in self._waiting
+            (item, vector if vector is not None else known[item.text_hash])
+            for item, (_, vector) in zip(self._with_sparse(), self._waiting, strict=True)
         ]
         steps = self._ready_steps + self._waiting_steps
         # All at once: an interrupt in between must not part a record's chunks from its step.
         self._ready, self._ready_steps, self._waiting, self._waiting_steps = ready, steps, [], []
+
+    def _with_sparse(self) -> list[NewChunk]:
+        """Return the waiting chunks, each with its sparse vector: one that the index holds, or a new one."""
+        items = [item for item, _ in self._waiting]
+        if self._sparse is None:
+            return items
+        known = self._writer.known_sparse(list(dict.fromkeys(item.text_hash for item in items)))
+        missing = {item.text_hash: item.chunk.text for item in items if item.text_hash not in known}
+        hashes = list(missing)
+        for start in range(0, len(hashes), ENCODE_CHUNKS):
+            part = hashes[start : start + ENCODE_CHUNKS]
+            texts = [missing[key] for key in part]
+            vectors = self._sparse.text_vectors(texts, self._vectorizer.settings.on_long)
+            known.update(zip(part, vectors, strict=True))
+        return [replace(item, sparse=known[item.text_hash]) for item in items]
 
     def _write_ready(self, hidden: set[int]) -> None:
         import numpy as np

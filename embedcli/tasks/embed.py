@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from embedcli.tasks.chunks import parts_of, record_chunks
+from embedcli.tasks.chunks import split_long
 from embedcli.tasks.pipeline import batches, in_turn, overlapped
 
 if TYPE_CHECKING:
@@ -38,19 +38,3 @@ def embed(records: Iterable[Record], vectorizer: Vectorizer) -> Iterator[Embedde
     staged = in_turn if vectorizer.is_lookup else overlapped
     for batch, vectors in staged(batches(records, lambda record: record.text), vectorizer.record_vectors):
         yield EmbeddedBatch(batch, vectors)
-
-
-def split_long(records: Iterable[Record], vectorizer: Vectorizer) -> Iterator[Record]:
-    """Yield the records, with each one that is longer than the model takes replaced by its parts.
-
-    A part has the id `record-id#n`, and in its fields `chunk` (n), `start` and `end` (characters).
-    """
-    for record in records:
-        if record.vector is not None or record.is_blank:
-            yield record
-            continue
-        chunks = list(record_chunks(record, "none", "split", vectorizer))
-        if len(chunks) < 2:
-            yield record
-        else:
-            yield from parts_of(record, chunks)

@@ -65,7 +65,7 @@ def export_index(
         base: The files' name without its ending.
         form: `npy` for `.npy` and `.jsonl`, `parquet` for one file.
         keep_text: Whether texts are written; without them the fields that they were made of go too.
-        on_notice: Told when the index was taken out of its folder.
+        on_notice: Told when the index was taken out of its folder, or holds what is not exported.
         on_progress: Told how many of how many vectors are written.
 
     Raises:
@@ -80,6 +80,8 @@ def export_index(
         reader = IndexReader(index, connection)
         if any(is_out_of_place(root, index) for root in reader.roots()):
             on_notice(f"{index}: taken out of its folder: paths are relative to where it was")
+        if reader.identity.sparse is not None:
+            on_notice(f"{index}: its sparse vectors are left out")
         _refuse_own_files(paths, reader)
         export = _Export(reader, ChunkRows(index, connection), keep_text=keep_text)
         total = reader.counts()["chunks"]

@@ -89,9 +89,14 @@ def _identity(index: Path, settings: ImportSettings, vectorizer: Vectorizer, sur
     """Return the identity that the index has, or is to have.
 
     Raises:
-        UsageError: The dtype is not known.
+        UsageError: The dtype is not known, or the index holds sparse vectors.
     """
     stored = stored_identity(index) if index.exists() and index.stat().st_size else None
+    if stored is not None and stored.sparse is not None:
+        raise UsageError(
+            f"{index}: holds sparse vectors, and an import makes none",
+            hint="import into another index: -i FILE",
+        )
     said = next(iter(survey.dtypes)) if len(survey.dtypes) == 1 else ""
     default = stored.dtype if stored else said if said in STORED_DTYPES else _DEFAULT_DTYPE
     dtype = settings.dtype or default

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from embedcli.encode.catalog import open_encoder, open_pair_encoder
+from embedcli.encode.catalog import check_gives_vectors, open_encoder, open_pair_encoder
 from embedcli.errors import DamagedModelError
 
 if TYPE_CHECKING:
@@ -47,11 +47,14 @@ def run_model_test(model: Model, settings: EncoderSettings) -> ModelTestReport:
 
     Raises:
         DamagedModelError: The manifest holds no probes, or one that is no vector.
+        ModelError: The model gives no vectors of texts.
     """
     import numpy as np
 
     from embedcli.vectors.normalize import normalize
 
+    if model.manifest.kind != "cross-encoder":
+        check_gives_vectors(model.manifest)
     probes = model.manifest.probes
     if not probes:
         raise DamagedModelError(f"{model.folder}: the manifest has no probe texts")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.datatypes import Hit
 from embedcli.errors import EmbedcliError, UsageError
-from embedcli.index.meta import check_identity
+from embedcli.index.meta import check_identity, check_sparse
 from embedcli.index.plan import Workload, choose_plan
 from embedcli.index.reader import IndexReader
-from embedcli.tasks.chunks import identity_of
+from embedcli.tasks.chunks import identity_of, sparse_identity_of
 from embedcli.tasks.graphs import can_have_graph, wished_graph
 from embedcli.tasks.places import hit_path, is_out_of_place
 from embedcli.tasks.select import Selection, select_rows
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from embedcli.index.graph import RowGraph
     from embedcli.index.lexical import LexicalReader
     from embedcli.index.plan import Method, Plan
+    from embedcli.index.postings import PostingsReader
     from embedcli.index.reader import StoredChunk
     from embedcli.tasks.answers import Ranked
+    from embedcli.tasks.sparse_vectors import SparseVectorizer
     from embedcli.tasks.vectorize import Vectorizer
     from embedcli.vectors.exact import Candidate
     from embedcli.vectors.set_query import SetCandidate, SetQuery
@@ -103,7 +105,32 @@ class OpenIndex:
         stored = self._reader.identity
         wanted = identity_of(vectorizer, stored.dtype, keep_text=stored.keep_text)
         # The query's own prompt may differ on each call; what the documents were given is settled.
-        check_identity(self.path, stored, replace(wanted, document_prompt=stored.document_prompt))
+        wanted = replace(wanted, document_prompt=stored.document_prompt, sparse=stored.sparse)
+        check_identity(self.path, stored, wanted)
+
+    def check_sparse(self, vectorizer: SparseVectorizer) -> None:
+        """Refuse an index without sparse vectors, or with those of another model.
+
+        Raises:
+            UsageError: It has none.
+            IndexMismatchError: They are of another model.
+        """
+        stored, wanted = self._reader.identity.sparse, sparse_identity_of(vectorizer)
+        if stored is None:
+            raise UsageError(
+                f"{self.path}: holds no sparse vectors",
+                hint="embedcli index build --sparse MODEL -i FILE PATH",
+            )
+        # Its prompt is that of a query.
+        check_sparse(self.path, stored, replace(wanted, document_prompt=stored.document_prompt))
+
+    @cached_property
+    def postings(self) -> PostingsReader:
+        """The sparse side of an index that has one; see `check_sparse`."""
+        found = self._reader.postings()
+        if found is None:
+            raise UsageError(f"{self.path}: holds no sparse vectors")
+        return found
 
     @cached_property
     def lexical(self) -> LexicalReader | None:
@@ -266,5 +293,6 @@ class OpenIndex:
             parts=ranked.parts,
             start=chunk.start,
             end=chunk.end,
+            terms=ranked.terms,
             whole_file=chunk.record == os.fsdecode(chunk.path or os.path.basename(chunk.root)),  # noqa: PTH119  (bytes)
         )

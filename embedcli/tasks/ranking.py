@@ -1,7 +1,11 @@
-"""What ranks the chunks of an index: vectors, words, or both with their scores made one."""
+"""What ranks the chunks of an index: vectors, words, or both with their scores made one.
+
+By sparse vectors alone: `rank_sparse.py`.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
@@ -14,11 +18,15 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Hit, Json, Vector
     from embedcli.index.lexical import LexicalHit, Question
     from embedcli.tasks.open_index import OpenIndex
+    from embedcli.tasks.rank_sparse import SparseQuery
     from embedcli.vectors.exact import Candidate
 
 DEFAULT_FUSION: Final[Fusion] = "zscore"
 DEFAULT_ALPHA: Final = 0.45
 """Weight of the cosine; the rest is that of BM25. Measured on three collections: docs/search.md."""
+
+DEFAULT_SPARSE_WEIGHT: Final = 0.2
+"""Weight of sparse vectors beside these two, in an index that has them. Measured: docs/search.md."""
 
 POOL: Final = 100
 """Chunks that each side puts into the pool, over which scores are scaled. It does not grow with the hits that
@@ -34,16 +42,28 @@ class Ranking:
     """What ranks.
 
     Attributes:
-        mode: `dense` by cosine, `lexical` by BM25, `hybrid` by both.
+        mode: `dense` by cosine, `lexical` by BM25, `hybrid` by both, `sparse` by sparse vectors.
         fusion: How scores are scaled in `hybrid`; see `vectors.fuse`.
         alpha: Weight of the cosine in `hybrid`, 0 to 1; BM25 has the rest.
         expression: In FTS5's syntax, looked for instead of the question's words; None for those.
+        sparse_weight: Weight of sparse vectors in `hybrid`, beside the two that share 1; 0 leaves them out.
     """
 
     mode: SearchMode = "hybrid"
     fusion: Fusion = DEFAULT_FUSION
     alpha: float = DEFAULT_ALPHA
     expression: str | None = None
+    sparse_weight: float = 0.0
+
+    @property
+    def uses_vectors(self) -> bool:
+        """Whether cosines are computed."""
+        return self.mode in ("dense", "hybrid")
+
+    @property
+    def uses_sparse(self) -> bool:
+        """Whether sparse vectors rank, alone or with others."""
+        return self.mode == "sparse" or (self.mode == "hybrid" and self.sparse_weight > 0)
 
 
 def ranking_of(
@@ -54,6 +74,8 @@ def ranking_of(
     fusion: Fusion | None = None,
     alpha: float | None = None,
     expression: str | None = None,
+    sparse_weight: float | None = None,
+    holds_sparse: bool = False,
 ) -> Ranking:
     """Return what ranks: as said now, else as stored with the index, else the default.
 
@@ -64,17 +86,28 @@ def ranking_of(
         fusion: Likewise.
         alpha: Likewise.
         expression: Likewise.
+        sparse_weight: Likewise.
+        holds_sparse: Whether all indexes hold sparse vectors of one model; else they weigh nothing unless it
+            is said.
     """
     known: SearchMode = stored["mode"] if stored.get("mode") in get_args(SearchMode) else "hybrid"
+    if known == "sparse" and not holds_sparse:
+        known = "hybrid"
     usual: Fusion = stored["fusion"] if stored.get("fusion") in get_args(Fusion) else DEFAULT_FUSION
     weight = stored.get("alpha")
     if not isinstance(weight, int | float) or not 0 <= weight <= 1:
         weight = DEFAULT_ALPHA
+    if sparse_weight is None:
+        own = stored.get("sparse_weight")
+        if not isinstance(own, int | float) or not 0 <= own < math.inf:
+            own = DEFAULT_SPARSE_WEIGHT
+        sparse_weight = float(own) if holds_sparse else 0.0
     return Ranking(
         mode or (known if keeps_text else "dense"),
         fusion or usual,
         float(weight if alpha is None else alpha),
         expression,
+        sparse_weight,
     )
 
 
@@ -119,12 +152,13 @@ def rank_by_both(
     ranking: Ranking,
     top_k: int,
     min_score: float | None,
+    sparse: SparseQuery | None = None,
 ) -> dict[int, list[Ranked]]:
     """Return the best rows of each index by the fused score, those that tie with the last one included.
 
-    The pool is the `POOL` best rows by cosine and the `POOL` best by BM25, over all indexes; each is scored
-    by both. Where more hits are wanted than the pool holds, further rows of both sides follow, scaled alike
-    and never above it.
+    The pool is the `POOL` best rows by cosine, the `POOL` best by BM25 and, if they take part, the `POOL`
+    best by sparse vectors, over all indexes; each is scored by all. Where more hits are wanted than the pool
+    holds, further rows of all sides follow, scaled alike and never above it.
 
     Args:
         indexes: All that are searched.
@@ -134,9 +168,11 @@ def rank_by_both(
         ranking: How scores are scaled and weighed.
         top_k: Most hits, ties not counted.
         min_score: Lowest cosine of a hit, inclusive; None for no limit. It takes nothing out of the pool.
+        sparse: The question's sparse vector; None leaves them out.
     """
     import numpy as np
 
+    from embedcli.tasks.rank_sparse import sparse_scores, with_terms
     from embedcli.vectors.fuse import Part, best_first, fuse
 
     depth = max(POOL, top_k)
@@ -146,7 +182,13 @@ def rank_by_both(
         _Place(number, found.row): found.cosine for number, rows in enumerate(nearest) for found in rows
     }
     by_words = {_Place(number, hit.row): hit.score for number, hits in enumerate(worded) for hit in hits}
-    orders = [_in_order(part)[:depth] for part in (by_cosine, by_words)]
+    of_terms = [] if sparse is None else sparse_scores(indexes, sparse)
+    by_terms = {
+        _Place(number, hit.row): hit.score
+        for number, (index, own) in enumerate(zip(indexes, of_terms, strict=False))
+        for hit in own.best(depth, index.allowed)
+    }
+    orders = [_in_order(part)[:depth] for part in (by_cosine, by_words, by_terms)]
     places = sorted({place for order in orders for place in order})
     if not places:
         return {}
@@ -158,6 +200,14 @@ def rank_by_both(
         "dense": Part(cosines, np.full(len(places), query.any()), ranking.alpha),
         "lexical": Part(words, words > 0, 1 - ranking.alpha),
     }
+    if sparse is not None:
+        weights = np.concatenate(
+            [
+                own.of([place.row for place in places if place.number == number])
+                for number, own in enumerate(of_terms)
+            ]
+        )
+        parts["sparse"] = Part(weights, weights > 0, ranking.sparse_weight)
     fused = fuse(list(parts.values()), np.array([place in pool for place in places]), ranking.fusion)
     near = np.arange(len(places)) if min_score is None else np.flatnonzero(cosines >= min_score)
     ranked: dict[int, list[Ranked]] = {}
@@ -169,7 +219,7 @@ def rank_by_both(
         ranked.setdefault(places[at].number, []).append(
             Ranked(places[at].row, float(fused.scores[at]), float(cosines[at]), own)
         )
-    return ranked
+    return ranked if sparse is None else with_terms(indexes, ranked, sparse)
 
 
 def merged_hits(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Counts, OnProblem, Record, Vector, Vectors
     from embedcli.index.writer import NewChunk
     from embedcli.tasks.build_settings import BuildReport, BuildSettings
+    from embedcli.tasks.sparse_vectors import SparseVectorizer
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 
 _SAMPLE_TEXTS = 64
@@ -59,6 +60,7 @@ def rehearse_build(
     on_problem: OnProblem,
     *,
     stdin: BinaryIO | None = None,
+    sparse: SparseVectorizer | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Estimate:
     """Return what `build_index` would do; the index is not changed by a byte, and not made.
@@ -70,13 +72,13 @@ def rehearse_build(
         IndexMismatchError: The index holds vectors of another model or of other settings.
         ShrinkError: The build would stop there.
     """
-    identity = identity_of(vectorizer, settings.dtype, keep_text=settings.keep_text)
+    identity = identity_of(vectorizer, settings.dtype, keep_text=settings.keep_text, sparse=sparse)
     tally = _Tally(counts)
     with open_for_rehearsal(index, identity) as connection:
         writer = _RehearsalWriter(index, connection, identity, may_shrink=settings.may_shrink)
         build = Build(
             *(index, replace(settings, max_seconds=None), vectorizer, writer, counts, on_problem, stdin),
-            encode_with=_TokenCounter(vectorizer, tally),
+            encode_with=_TokenCounter(vectorizer, tally, sparse),
         )
         build.run(connection_roots(connection), on_progress)
     rate = tally.sample_seconds / tally.sample_tokens if tally.sample_tokens else 0.0
@@ -128,15 +130,15 @@ class _Tally:
 class _TokenCounter:
     """Counts the tokens of texts instead of encoding them; see `build_queue.TextVectors`."""
 
-    def __init__(self, vectorizer: Vectorizer, tally: _Tally) -> None:
-        self._vectorizer, self._tally = vectorizer, tally
+    def __init__(self, vectorizer: Vectorizer, tally: _Tally, sparse: SparseVectorizer | None) -> None:
+        self._vectorizer, self._tally, self._sparse = vectorizer, tally, sparse
 
     @property
     def settings(self) -> VectorSettings:
         return self._vectorizer.settings
 
     def with_settings(self, settings: VectorSettings) -> _TokenCounter:
-        return _TokenCounter(self._vectorizer.with_settings(settings), self._tally)
+        return _TokenCounter(self._vectorizer.with_settings(settings), self._tally, self._sparse)
 
     def carried_vector(self, record: Record, vector: Vector) -> Vector:
         return self._vectorizer.carried_vector(record, vector)
@@ -153,6 +155,8 @@ class _TokenCounter:
         if sample:
             start = time.perf_counter()
             encoder.encode(sample, on_long="pool")
+            if self._sparse is not None:
+                self._sparse.text_vectors(sample)
             tally.sample_seconds += time.perf_counter() - start
             tally.sample_texts += len(sample)
             tally.sample_tokens += sum(tokens[: len(sample)])

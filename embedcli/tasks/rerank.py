@@ -197,7 +197,7 @@ def rerank(
         if len(hit.parts) > 1:
             parts, score = {**hit.parts, name: new}, hit.score + weight * new.scaled
         else:
-            side = "lexical" if hit.cosine is None else "dense"
+            side = next(iter(hit.parts), "dense")
             parts = {side: ScorePart(hit.score, float(fused.scaled[0][place]), 1.0), name: new}
             score = float(fused.scores[place])
         again.append(replace(hit, score=score, parts=parts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.errors import UsageError
 from embedcli.index.file import open_for_reading
@@ -20,19 +20,41 @@ if TYPE_CHECKING:
     from embedcli.index.meta import Identity
     from embedcli.index.plan import Plan, Workload
     from embedcli.tasks.open_index import IndexSettings
+    from embedcli.tasks.rank_sparse import SparseSide
     from embedcli.tasks.ranking import Ranking
     from embedcli.tasks.search import SearchSettings
     from embedcli.tasks.vectorize import Vectorizer
 
 
-def settings_of(indexes: Sequence[Path]) -> tuple[Identity, dict[str, Json], bool]:
-    """Return the first index's identity and stored settings of queries, and whether any keeps its texts."""
+class IndexesFacts(NamedTuple):
+    """What indexes say of themselves.
+
+    Attributes:
+        identity: The first one's.
+        stored: Its settings of queries.
+        keeps_text: Whether any keeps its texts.
+        holds_sparse: Whether all hold sparse vectors, of one model.
+    """
+
+    identity: Identity
+    stored: dict[str, Json]
+    keeps_text: bool
+    holds_sparse: bool
+
+
+def settings_of(indexes: Sequence[Path]) -> IndexesFacts:
+    """Return what indexes that are to be searched together say of themselves."""
     found = []
     for path in indexes:
         with open_for_reading(path) as connection:
             reader = IndexReader(path, connection)
             found.append((reader.identity, reader.query_defaults()))
-    return *found[0], any(identity.keep_text for identity, _ in found)
+    models = {identity.sparse for identity, _ in found}
+    return IndexesFacts(
+        *found[0],
+        any(identity.keep_text for identity, _ in found),
+        len(models) == 1 and None not in models,
+    )
 
 
 def search_by_words(
@@ -84,6 +106,7 @@ def search_indexes(
     settings: IndexSettings,
     ranking: Ranking,
     *,
+    sparse: SparseSide | None = None,
     on_notice: Callable[[str], None] = lambda _notice: None,
     on_plan: Callable[[Path, Workload, Plan], None] = lambda _index, _work, _plan: None,
     on_bound: Callable[[float], None] = lambda _cosine: None,
@@ -100,6 +123,7 @@ def search_indexes(
         wanted: How many hits, and how close.
         settings: How to look.
         ranking: What ranks: `dense` or `hybrid`.
+        sparse: The queries as sparse vectors, where these are part of the hybrid score.
         on_notice: Told when a graph cannot be used, or an index was taken out of its folder.
         on_plan: Told how the vectors of each index are searched.
         on_bound: Told the lowest cosine of a hit, where `wanted` leaves it to the indexes.
@@ -119,6 +143,8 @@ def search_indexes(
         opened = open_indexes(stack, indexes, settings, on_notice)
         for index in opened:
             index.check_model(vectorizer)
+            if sparse is not None:
+                index.check_sparse(sparse.vectorizer)
         if hybrid and not any(index.keeps_text for index in opened):
             _check_texts(opened)
         if wanted.unrelated_ratio is not None:
@@ -142,6 +168,7 @@ def search_indexes(
                     rank_by_both(
                         *(opened, rows, queries[number], asked[number].text),
                         *(ranking, count, wanted.min_score),
+                        None if sparse is None else sparse.queries[number],
                     )
                     if hybrid
                     else rank_by_cosine(rows)
@@ -158,7 +185,7 @@ def open_indexes(
     settings: IndexSettings,
     on_notice: Callable[[str], None],
 ) -> list[OpenIndex]:
-    """Open indexes until a stack is closed; see `OpenIndex`."""
+    """Open indexes until a stack is closed, each at one commit."""
     return [
         OpenIndex(path, stack.enter_context(open_for_reading(path)), settings, on_notice) for path in indexes
     ]

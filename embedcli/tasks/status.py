@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from embedcli.index.file import open_for_reading
 from embedcli.index.reader import IndexReader
 from embedcli.index.rows import json_object
-from embedcli.index.schema import FORMAT_VERSION
+from embedcli.index.schema import FORMAT_VERSION, SPARSE_FORMAT_VERSION
 from embedcli.tasks.places import shown_source
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ def index_facts(index: Path) -> dict[str, Any]:
         ]
         query_defaults = reader.query_defaults()
         graph = graph_state(reader)
+    sparse = status.identity.sparse
     settings = [json_object(index, text, "the settings of a file") for text in status.settings]
     return {
         "path": str(index),
-        "format": FORMAT_VERSION,
+        "format": FORMAT_VERSION if sparse is None else SPARSE_FORMAT_VERSION,
         "model": f"{status.identity.model} ({status.identity.variant})",
         "fingerprint": status.identity.fingerprint,
+        **({} if sparse is None else {"sparse": str(sparse)}),
         "dim": status.identity.dim,
         "dtype": status.identity.dtype,
         "roots": [shown_source(root, b"", index) for root in status.roots],

@@ -78,6 +78,7 @@ def write_hits_json(hits: Sequence[Hit], query: str, output: Output, *, explain:
             "alike": hit.alike,
             **({} if hit.model is None else {"model": hit.model}),
             **({"parts": {name: part._asdict() for name, part in hit.parts.items()}} if explain else {}),
+            **({"terms": [part._asdict() for part in hit.terms]} if hit.terms else {}),
         }
         own = {key: value for key, value in hit.fields.items() if key not in named}
         output.write(dump({**named, **own}) + b"\n")
@@ -136,6 +137,8 @@ def write_hits_text(
         output.write(_hit_line(hit, text, style, query, marks))
         if explain:
             output.write(b"\n" + _parts_line(hit))
+        if hit.terms:
+            output.write(b"\n" + _terms_line(hit, style))
         output.write(b"\0" if style.null else b"\n")
 
 
@@ -224,6 +227,12 @@ def _context_line(
     hit: Hit, number: int, text: str, style: HitStyle, marks: MarkedSpans | None = None
 ) -> bytes:
     return _line([(hit.path, _MAGENTA), (str(number), _GREEN)], "-", text, style, marks) + b"\n"
+
+
+def _terms_line(hit: Hit, style: HitStyle) -> bytes:
+    """Return what counts most in the sparse part of a score: weight in the query x weight in the chunk."""
+    terms = ", ".join(f"{part.term} {part.query:.2f} x {part.document:.2f}" for part in hit.terms)
+    return _line([], ":", f"    {terms}", style)
 
 
 def _line(

@@ -1,6 +1,8 @@
 """Make the index files of the current format, and what they answer. Run once for each format, then committed.
 
-python tests/compat/make_index.py
+python -m tests.compat.make_index KIND…
+
+The sparse model is made once too, and committed.
 """
 
 from __future__ import annotations
@@ -14,15 +16,18 @@ from pathlib import Path
 
 import numpy as np
 
-from embedcli.index.schema import FORMAT_VERSION
+from embedcli.index.schema import FORMAT_VERSION, SPARSE_FORMAT_VERSION
+from tests.models_maker import write_sparse_model
 
 HERE = Path(__file__).resolve().parent
+SPARSE_MODEL = "tiny-sparse"
 QUERIES = ("bab bed", "gug kab leb", "nob", "sub rad tid", "fid fid mib")
 KINDS = {
     "float16": [],
     "float32": ["--dtype", "float32"],
     "int8": ["--dtype", "int8", "--no-text"],
     "binary": ["--dtype", "binary"],
+    "sparse": ["--sparse", SPARSE_MODEL],
 }
 
 
@@ -39,20 +44,24 @@ def embedcli(*arguments: str, stdin: bytes = b"") -> bytes:
     return done.stdout
 
 
-def answers(index: Path) -> dict[str, list[dict[str, object]]]:
-    """The nearest chunks to every query, without what depends on where the index lies."""
+def answers(index: Path, mode: str = "dense") -> dict[str, list[dict[str, object]]]:
+    """The best chunks for every query, without what depends on where the index lies."""
+    score = "cosine" if mode == "dense" else "score"
     return {
         query: [
-            {key: hit[key] for key in ("rank", "cosine", "id", "chunk", "line", "text")}
+            {key: hit[key] for key in ("rank", score, "id", "chunk", "line", "text")}
             for hit in map(
                 json.loads,
-                embedcli(
-                    "search", query, "-i", str(index), "--mode", "dense", "-n", "5", "--json"
-                ).splitlines(),
+                embedcli("search", query, "-i", str(index), "--mode", mode, "-n", "5", "--json").splitlines(),
             )
         ]
         for query in QUERIES
     }
+
+
+def mode_of(name: str) -> str:
+    """What the answers of an index file are ranked by."""
+    return "sparse" if name.endswith("sparse") else "dense"
 
 
 def records(words: list[str], count: int, seed: int) -> bytes:
@@ -69,20 +78,26 @@ def records(words: list[str], count: int, seed: int) -> bytes:
 
 def main() -> None:
     words = list(json.loads((HERE / "models/tiny/tokenizer.json").read_text())["model"]["vocab"])[4:]
-    for kind, options in KINDS.items():
+    if not (HERE / "models" / SPARSE_MODEL).exists():
+        write_sparse_model(HERE / "models" / SPARSE_MODEL)
+    for kind in sys.argv[1:]:
+        options, count = KINDS[kind], 60 if kind == "sparse" else 120
         with tempfile.TemporaryDirectory() as folder:
             index = Path(folder) / "made.emb"
-            embedcli("index", "build", "-q", "-i", str(index), *options, "-", stdin=records(words, 120, 1))
+            embedcli("index", "build", "-q", "-i", str(index), *options, "-", stdin=records(words, count, 1))
             # Some replaced, some new, some removed: there are several segments, and marks of deletion.
-            embedcli("index", "build", "-q", "-i", str(index), *options, "-", stdin=records(words, 40, 2))
+            embedcli(
+                "index", "build", "-q", "-i", str(index), *options, "-", stdin=records(words, count // 3, 2)
+            )
             embedcli("index", "remove", "-q", "-i", str(index), "--id", "r50", "--id", "r51")
             if kind == "float16":
                 embedcli("search", "nob", "-q", "-i", str(index), "--plan", "graph")
-            name = f"format-{FORMAT_VERSION}-{kind}"
+            version = SPARSE_FORMAT_VERSION if kind == "sparse" else FORMAT_VERSION
+            name = f"format-{version}-{kind}"
             for path in Path(folder).iterdir():
                 (HERE / path.name.replace("made", name)).write_bytes(path.read_bytes())
             (HERE / f"{name}.json").write_text(
-                json.dumps(answers(index), indent=1, ensure_ascii=False) + "\n"
+                json.dumps(answers(index, mode_of(name)), indent=1, ensure_ascii=False) + "\n"
             )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compat.make_index import HERE, answers
+from tests.compat.make_index import HERE, answers, mode_of
 
 if TYPE_CHECKING:
     from tests.conftest import Program
@@ -31,21 +31,25 @@ def copy_of(name: str, folder: Path) -> Path:
     return folder / f"{name}.emb"
 
 
-def test_there_are_files_of_format_1() -> None:
-    assert INDEXES == ["format-1-binary", "format-1-float16", "format-1-float32", "format-1-int8"]
+def test_there_are_files_of_each_format() -> None:
+    assert [
+        *("format-1-binary", "format-1-float16", "format-1-float32", "format-1-int8"),
+        "format-2-sparse",
+    ] == INDEXES
 
 
 @pytest.mark.parametrize("name", INDEXES)
 def test_an_old_index_answers_as_it_did(program: Program, tiny: dict[str, str], name: str) -> None:
     index = copy_of(name, program.folder)
     expected = json.loads((HERE / f"{name}.json").read_text())
-    found = answers(index)
+    found = answers(index, mode_of(name))
+    score = "cosine" if mode_of(name) == "dense" else "score"
     assert list(found) == list(expected)
     for query, hits in expected.items():
-        assert [{**hit, "cosine": None} for hit in found[query]] == [{**hit, "cosine": None} for hit in hits]
+        assert [{**hit, score: None} for hit in found[query]] == [{**hit, score: None} for hit in hits]
         # The last bits of a sum may differ between processors.
-        assert [hit["cosine"] for hit in found[query]] == pytest.approx(
-            [hit["cosine"] for hit in hits], abs=1e-6
+        assert [hit[score] for hit in found[query]] == pytest.approx(
+            [hit[score] for hit in hits], rel=1e-6, abs=1e-6
         )
     assert program("index", "check", "-i", index, env=tiny).code == 0
 

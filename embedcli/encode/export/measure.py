@@ -51,6 +51,8 @@ def open_runner(folder: Path, manifest: Manifest, variant: str) -> Runner:
     """Open a variant of a model folder."""
     if manifest.kind == "onnx":
         return EncoderRunner(folder, manifest, variant)
+    if manifest.kind == "sparse":
+        return _SparseRunner(folder, manifest, variant)
     return _LogitsRunner(folder, manifest, variant)
 
 
@@ -79,8 +81,25 @@ class EncoderRunner:
         return vector
 
 
+class _SparseRunner:
+    """A learned sparse encoder as every command runs it."""
+
+    def __init__(self, folder: Path, manifest: Manifest, variant: str) -> None:
+        from embedcli.encode.sparse import SparseEncoder
+
+        self._encoder = SparseEncoder(folder, manifest, variant=variant, device="cpu", jobs=1)
+
+    def outputs(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the weights of all words in the beginnings of texts, shape (n, terms), unit length."""
+        from embedcli.encode.sparse import dense_rows
+        from embedcli.vectors.normalize import normalize
+
+        vectors = [self._encoder.encode([text], on_long="truncate").vectors[0] for text in texts]
+        return normalize(dense_rows(vectors, len(self._encoder.terms)))
+
+
 class _LogitsRunner:
-    """A graph that gives scores: of words for one text, or of labels for a pair."""
+    """A graph that gives the scores of labels for a pair."""
 
     def __init__(self, folder: Path, manifest: Manifest, variant: str) -> None:
         import tokenizers
@@ -95,10 +114,9 @@ class _LogitsRunner:
         self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / manifest.tokenizer))
         self._tokenizer.enable_truncation(manifest.max_tokens)
         self._lower_case = manifest.lower_case
-        self._is_pairs = manifest.kind == "cross-encoder"
 
     def outputs(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Return each text's weight for each word, or the scores of all pairs of neighbours as one row.
+        """Return the scores of all pairs of neighbours as one row.
 
         The scores of a pair alone, often a single number, have no direction to compare; around their mean
         and all together, they have: the cosine is then the correlation of two models' scores.
@@ -109,16 +127,12 @@ class _LogitsRunner:
 
         if self._lower_case:
             texts = [text.lower() for text in texts]
-        if self._is_pairs:
-            pairs = zip(texts, [*texts[1:], texts[0]], strict=True)
-            scores = np.stack([self._logits(self._tokenizer.encode(*pair))[0] for pair in pairs])
-            return normalize((scores - scores.mean(axis=0)).reshape(1, -1))
-        # The weights that learned-sparse encoders are read by (Formal et al. 2021, SPLADE v2, equation 6).
-        logits = (self._logits(self._tokenizer.encode(text))[0] for text in texts)
-        return normalize(np.stack([np.log1p(np.maximum(of_text, 0)).max(axis=0) for of_text in logits]))
+        pairs = zip(texts, [*texts[1:], texts[0]], strict=True)
+        scores = np.stack([self._logits(self._tokenizer.encode(*pair))[0] for pair in pairs])
+        return normalize((scores - scores.mean(axis=0)).reshape(1, -1))
 
     def _logits(self, encoding: Any) -> npt.NDArray[np.float32]:
-        """Return what the graph gives for one text or pair, the axis of texts in front."""
+        """Return what the graph gives for one pair, the axis of pairs in front."""
         import numpy as np
 
         from embedcli.encode.session import run

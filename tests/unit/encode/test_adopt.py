@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from embedcli.datatypes import Counts
 from embedcli.encode.adopt import Origin, adopt_folder
-from embedcli.encode.catalog import EncoderSettings, Model, find_model, open_encoder
+from embedcli.encode.catalog import EncoderSettings, Model, find_model, open_encoder, open_sparse_encoder
 from embedcli.encode.manifest import read_manifest, verify_files
 from embedcli.errors import DamagedModelError, MissingPathError, ModelError, OutputError, UsageError
 from embedcli.tasks.model_test import run_model_test
@@ -28,6 +29,7 @@ from tests.models_maker import (
     write_json,
     write_modules,
     write_source,
+    write_sparse_model,
 )
 
 if TYPE_CHECKING:
@@ -459,3 +461,20 @@ def test_the_shipped_model_can_be_copied(tmp_path: Path) -> None:
         shipped.folder, tmp_path / "copy", dataclasses.replace(ORIGIN, name=shipped.manifest.name)
     )
     assert manifest == shipped.manifest
+
+
+def test_a_published_sparse_graph_is_taken_too(tmp_path: Path) -> None:
+    source, made = tmp_path / "source", tmp_path / "made"
+    write_source(source, modules=False)
+    write_sparse_model(made)
+    shutil.copyfile(made / "model.onnx", source / "onnx" / "model.onnx")
+    config = json.loads((source / "config.json").read_text())
+    write_json(source / "config.json", config | {"architectures": ["BertForMaskedLM"]})
+    model = adopt(source, pooling="splade")
+    assert (model.manifest.kind, model.manifest.dim) == ("sparse", config["vocab_size"])
+    assert (model.manifest.probes, model.manifest.default_variant) == ((), "fp32")
+    found = open_sparse_encoder(model, EncoderSettings(device="cpu")).encode(["the dog runs"]).vectors[0]
+    same = open_sparse_encoder(find_model(str(made)), EncoderSettings(device="cpu"))
+    assert found.weights.tolist() == same.encode(["the dog runs"]).vectors[0].weights.tolist()
+    with pytest.raises(ModelError, match="is a sparse model"):
+        run_model_test(model, EncoderSettings(device="cpu"))

@@ -590,3 +590,19 @@ def test_missing_operators_are_named_with_both_counts() -> None:
     require_operators({"Attention": 6, "Gelu": 7}, {"Attention": 6, "Gelu": 6}, "fusing")
     with pytest.raises(ModelError, match=r"after fusing .* 2 of 6 Attention, 0 of 1 Gelu"):
         require_operators({"Attention": 2}, {"Attention": 6, "Gelu": 1}, "fusing")
+
+
+def test_a_masked_language_model_is_sparse_where_that_is_said(folder: Path) -> None:
+    (folder / "modules.json").unlink()
+    change(folder, "config.json", architectures=["BertForMaskedLM"], vocab_size=100)
+    source = read_layout(folder, pooling="splade")
+    assert (source.kind, source.dim, source.pooling) == ("sparse", 100, "")
+    assert read_layout(folder, pooling="mean").kind == "onnx"
+    change(folder, "config.json", architectures=["BertModel"])
+    with pytest.raises(ModelError, match="--pooling splade weighs the words .*, and this is BertModel"):
+        read_layout(folder, pooling="splade")
+
+
+def test_modules_say_more_than_a_stated_pooling(folder: Path) -> None:
+    change(folder, "config.json", architectures=["BertForMaskedLM"])
+    assert read_layout(folder, pooling="splade").kind == "onnx"

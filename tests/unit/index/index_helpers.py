@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hypothesis import strategies as st
 
-from embedcli.datatypes import Chunk, Record
+from embedcli.datatypes import Chunk, Record, SparseVector
 from embedcli.index.file import open_for_reading, open_for_writing
-from embedcli.index.meta import Identity
+from embedcli.index.meta import Identity, SparseIdentity
 from embedcli.index.reader import IndexReader
 from embedcli.index.writer import IndexWriter, NewChunk
 
@@ -21,14 +21,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIM = 8
+TERMS = 20
 DTYPES = ("float32", "float16", "int8", "binary")
 STDIN = b"-"
 
 Content = dict[tuple[bytes, bytes, str, int], tuple[str | None, bytes]]
 
 
-def identity(dtype: str = "float16", dim: int = DIM, *, keep_text: bool = True) -> Identity:
-    return Identity("tiny", "int8", "f" * 32, "mean", "", "", 16, dim, dtype, keep_text)
+def identity(
+    dtype: str = "float16", dim: int = DIM, *, keep_text: bool = True, sparse: bool = False
+) -> Identity:
+    own = SparseIdentity("tiny-sparse", "fp32", "e" * 32, "", "", TERMS) if sparse else None
+    return Identity("tiny", "int8", "f" * 32, "mean", "", "", 16, dim, dtype, keep_text, sparse=own)
 
 
 def unit_rows(count: int, dim: int = DIM, seed: int = 0) -> np.ndarray:
@@ -40,6 +44,14 @@ def vector_of(text: str, dim: int = DIM) -> np.ndarray:
     """Return the vector that a text always has, shape (dim,)."""
     seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
     return unit_rows(1, dim, seed)[0]
+
+
+def sparse_of(text: str) -> SparseVector:
+    """Return the sparse vector that a text always has; one in eight has no terms."""
+    seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    rng = np.random.default_rng(seed)
+    terms = np.flatnonzero(rng.random(TERMS) < rng.integers(0, 8) / 10).astype(np.int32)
+    return SparseVector(terms, rng.uniform(1e-3, 4, len(terms)).astype(np.float32))
 
 
 def chunk(text: str, ordinal: int = 1) -> Chunk:
@@ -78,8 +90,9 @@ def put(
         if not complete:
             hidden.add(record)
         for ordinal, text in enumerate(texts, start=1):
+            own = sparse_of(text) if writer._identity.sparse is not None else None
             chunks.append(
-                NewChunk(record, chunk(text, ordinal), hashlib.blake2b(text.encode()).digest()[:16])
+                NewChunk(record, chunk(text, ordinal), hashlib.blake2b(text.encode()).digest()[:16], own)
             )
     if rows is None:
         rows = np.array([vector_of(item.chunk.text, dim) for item in chunks]).reshape(-1, dim)

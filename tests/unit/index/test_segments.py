@@ -41,7 +41,7 @@ BLOBS = ("signs", "row_hashes", "vectors")
 @contextlib.contextmanager
 def database() -> Iterator[sqlite3.Connection]:
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for statement in create_statements():
+        for statement in create_statements(sparse=False):
             connection.execute(statement)
         yield connection
 
