@@ -15,6 +15,7 @@ from embedcli.encode.manifest import verify_files
 from embedcli.encode.onnx_ports import input_dtypes, token_output
 from embedcli.encode.pooling import pool, pooled_dim, pooling_modes
 from embedcli.encode.session import open_session, run
+from embedcli.encode.spans import SpanSums, check_can_pool_spans, span_means, span_sums, token_places
 from embedcli.encode.tokenizer import Tokenizer
 from embedcli.errors import DamagedModelError, ModelError, UsageError
 
@@ -125,11 +126,7 @@ class OnnxEncoder:
 
         self._run_windows(windows, prompt, take)
         vectors = self._combine(windows, pooled, len(texts))
-        if not np.isfinite(vectors).all():
-            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-            raise ModelError(
-                f"model {self.manifest.name} gave numbers that are not finite for {texts[row][:80]!r}"
-            )
+        self._check_finite(vectors, texts)
         return Encoded(vectors, token_counts)
 
     def token_vectors(self, texts: Sequence[str], *, prompt: str = "") -> list[Vectors]:
@@ -149,6 +146,45 @@ class OnnxEncoder:
         for number, window in enumerate(windows):
             found[window.row].append(parts[number])
         return [np.concatenate(own) for own in found]
+
+    def span_vectors(
+        self, texts: Sequence[str], spans: Sequence[Sequence[tuple[int, int]]], *, prompt: str = ""
+    ) -> list[Vectors]:
+        """Return vectors of parts of texts; see `Encoder.span_vectors`.
+
+        Raises:
+            ModelError: The pooling is not the mean, or the graph failed.
+        """
+        check_can_pool_spans(self.manifest.name, self._pooling)
+        located: list[tuple[list[int], list[TokenSpan]]] = [([], [])] * len(texts)
+
+        def locate(rows: Iterator[int]) -> None:
+            for row in rows:
+                located[row] = self._tokenizer.located(prompt + texts[row])
+
+        self._share(locate, range(len(texts)), self.jobs)
+        windows = self._windows([ids for ids, _ in located], prompt)
+        firsts = _first_tokens(windows)
+        before, after = len(self._tokenizer.prefix), len(self._tokenizer.suffix)
+        parts: dict[int, SpanSums] = {}
+
+        def take(number: int, tokens: Vectors, start: int) -> None:
+            row, ids, _ = windows[number]
+            self._check_width(tokens.shape[1])
+            own = located[row][1][firsts[number] : firsts[number] + len(ids)]
+            places = token_places(texts[row], prompt, own, before, after)
+            parts[number] = span_sums(tokens[start:], places[start:], texts[row], spans[row])
+
+        self._run_windows(windows, prompt, take)
+        found = []
+        for row, group in groupby(range(len(windows)), key=lambda number: windows[number].row):
+            means = span_means([parts[number] for number in group])
+            vectors = np.zeros((len(means), self.dim), dtype=np.float32)
+            for place, mean in enumerate(means):
+                vectors[place] = self._finished(mean)
+            self._check_finite(vectors, [texts[row]] * len(vectors))
+            found.append(vectors)
+        return found
 
     def close(self) -> None:
         """Stop the workers; a call that is under way ends early with a ModelError."""
@@ -200,10 +236,25 @@ class OnnxEncoder:
     def _vector(self, tokens: Vectors, start: int) -> Vector:
         """Return what becomes of one window's token vectors, the first `start` of them left out."""
         self._check_width(tokens.shape[1])
-        vector = pool(tokens, self._pooling, start=start)
+        return self._finished(pool(tokens, self._pooling, start=start))
+
+    def _finished(self, vector: Vector) -> Vector:
+        """Return what the dense layers make of a pooled vector, cut where the manifest says so."""
         for layer in self._dense:
             vector = layer(vector)
         return vector[: self.dim]
+
+    def _check_finite(self, vectors: Vectors, texts: Sequence[str]) -> None:
+        """Refuse numbers that are not finite, naming the text.
+
+        Raises:
+            ModelError: There are some.
+        """
+        if not np.isfinite(vectors).all():
+            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+            raise ModelError(
+                f"model {self.manifest.name} gave numbers that are not finite for {texts[row][:80]!r}"
+            )
 
     def _check_width(self, hidden: int) -> None:
         """Compare the width of token vectors with what follows them.
@@ -241,17 +292,20 @@ class OnnxEncoder:
                 ids_of[row] = self._tokenizer.token_ids(prompt + texts[row], limit)
 
         self._share(work, range(len(texts)), self.jobs)
+        kept = [ids[:size] for ids in ids_of] if on_long == "truncate" else ids_of
+        return self._windows(kept, prompt), [len(ids) + special for ids in ids_of]
+
+    def _windows(self, ids_of: Sequence[list[int]], prompt: str) -> list[_Window]:
+        """Return the windows of texts whose tokens are given."""
+        size = self.content_tokens
         skip = 0 if self.manifest.pool_prompt else self._tokenizer.prompt_tokens(prompt)
         # The last special token always takes part.
         spare = max(0, len(self._tokenizer.suffix) - 1)
-        windows = []
-        for row, ids in enumerate(ids_of):
-            kept = ids[:size] if on_long == "truncate" else ids
-            windows += [
-                _Window(row, part := kept[start : start + size], max(0, min(skip - start, len(part) + spare)))
-                for start in range(0, max(1, len(kept)), size)
-            ]
-        return windows, [len(ids) + special for ids in ids_of]
+        return [
+            _Window(row, part := ids[start : start + size], max(0, min(skip - start, len(part) + spare)))
+            for row, ids in enumerate(ids_of)
+            for start in range(0, max(1, len(ids)), size)
+        ]
 
     def _calls(self, windows: Sequence[_Window]) -> list[list[int]]:
         """Return which windows go through the graph together, the longest first."""
@@ -317,6 +371,15 @@ class OnnxEncoder:
 def _pooled_tokens(window: _Window) -> int:
     """Return how many tokens of text a window's vector is made of."""
     return max(0, len(window.token_ids) - window.skip)
+
+
+def _first_tokens(windows: Sequence[_Window]) -> list[int]:
+    """Return for each window how many tokens of its text stand in the windows before it."""
+    firsts: list[int] = []
+    for before, window in zip([None, *windows], windows, strict=False):
+        same = before is not None and before.row == window.row
+        firsts.append(firsts[-1] + len(before.token_ids) if before is not None and same else 0)
+    return firsts
 
 
 class _Locked(Iterator[T]):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from embedcli.tasks.chunks import parts_of, record_chunks
+from embedcli.tasks.chunk_settings import ChunkSettings
+from embedcli.tasks.chunks import parts_of, record_cuts
 from embedcli.tasks.pipeline import batches, in_turn, overlapped
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def split_long(records: Iterable[Record], vectorizer: Vectorizer) -> Iterator[Re
         if record.vector is not None or record.is_blank:
             yield record
             continue
-        chunks = list(record_chunks(record, "none", "split", vectorizer))
-        if len(chunks) < 2:
+        cuts = list(record_cuts(record, "none", ChunkSettings("none"), vectorizer))
+        if len(cuts) < 2:
             yield record
         else:
-            yield from parts_of(record, chunks)
+            yield from parts_of(record, cuts)
