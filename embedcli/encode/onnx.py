@@ -171,8 +171,9 @@ class OnnxEncoder:
         def take(number: int, tokens: Vectors, start: int) -> None:
             row, ids, _ = windows[number]
             self._check_width(tokens.shape[1])
-            own = located[row][1][firsts[number] : firsts[number] + len(ids)]
-            places = token_places(texts[row], prompt, own, before, after)
+            all_own, first = located[row][1], firsts[number]
+            own, is_last = all_own[first : first + len(ids)], first + len(ids) == len(all_own)
+            places = token_places(texts[row], prompt, own, before, after, first=first == 0, last=is_last)
             parts[number] = span_sums(tokens[start:], places[start:], texts[row], spans[row])
 
         self._run_windows(windows, prompt, take)

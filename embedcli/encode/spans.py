@@ -42,7 +42,7 @@ def check_can_pool_spans(model: str, pooling: Pooling) -> None:
 
 
 def token_places(
-    text: str, prompt: str, located: Sequence[TokenSpan], before: int, after: int
+    text: str, prompt: str, located: Sequence[TokenSpan], before: int, after: int, *, first: bool, last: bool
 ) -> npt.NDArray[np.int64]:
     """Return the character of a text that each token stands for, shape (tokens,), int64.
 
@@ -52,13 +52,17 @@ def token_places(
     Args:
         text: The text alone.
         prompt: What was put before it.
-        located: Where the tokens stand in both.
+        located: Where the tokens of one call stand in both.
         before: Special tokens before them.
         after: Special tokens after them.
+        first: Whether the text begins with this call; if not, the special ones stand where its tokens do.
+        last: Whether it ends with it.
     """
-    last = max(0, len(text) - 1)
     places = [max(token.start, token.end - 1) - len(prompt) for token in located]
-    return np.clip(np.array([0] * before + places + [last] * after, dtype=np.int64), 0, last)
+    head = 0 if first or not places else places[0]
+    tail = len(text) if last or not places else places[-1]
+    found = np.array([head] * before + places + [tail] * after, dtype=np.int64)
+    return np.clip(found, 0, max(0, len(text) - 1))
 
 
 def span_sums(
