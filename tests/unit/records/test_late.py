@@ -58,12 +58,27 @@ def test_long_blocks_are_cut_at_the_ends_of_sentences(text, limit):
 
 def test_what_a_late_chunk_is():
     text = "First one here. Second one here. Third one.\n\nAlone.\n"
-    assert [chunk.text for chunk in late(text, WORDS, 6)] == [
+    assert [chunk.text for chunk in late(text, WORDS, 7)] == [
         "First one here. Second one here.",
         "Third one.\n\nAlone.",
     ]
     short = "A block by itself, long enough to stand for itself, as it has more than eighty characters."
     assert [chunk.text for chunk in late(f"{short}\n\n{short}", WORDS, 40)] == [short, short]
+
+
+def test_a_span_in_two_windows_goes_where_it_stands_further_inside():
+    text = " ".join("abcdefghijklmnop")
+    spans = [found.span() for found in re.finditer(r"\w", text)]
+    found = iter_contexts(text, spans, token_spans=WORDS, max_tokens=8, overlap_tokens=4)
+    shown = [
+        (text[each.start : each.end], text[each.context_start : each.context_end].replace(" ", ""))
+        for each in found
+    ]
+    assert shown == [
+        *((letter, "abcdefgh") for letter in "abcdef"),
+        *((letter, "efghijkl") for letter in "ghij"),
+        *((letter, "ijklmnop") for letter in "klmnop"),
+    ]
 
 
 @st.composite
