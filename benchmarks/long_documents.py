@@ -61,6 +61,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("bare", "paragraphs 64", "--chunking paragraphs --chunk-tokens 64"),
     ("bare", "late 64", "--chunking late --chunk-tokens 64"),
     ("alone", "none 64", "--chunking none --chunk-tokens 64"),
+    ("alone", "late 64", "--chunking late --chunk-tokens 64"),
     ("alone", "none 64, titles", "--chunking none --chunk-tokens 64 --context-title"),
 )
 

@@ -129,7 +129,7 @@ ChunkTokens: TypeAlias = Annotated[
         "--chunk-tokens",
         metavar="N",
         min=1,
-        help="Most tokens of a chunk. Default: what the model takes; 64 for late.",
+        help="Most tokens of a chunk. Default: what the model takes; 128 for late.",
     ),
 ]
 ChunkOverlap: TypeAlias = Annotated[
