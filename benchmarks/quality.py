@@ -138,7 +138,9 @@ def relevance(folder: Path) -> dict[str, dict[str, int]]:
     return relevant
 
 
-def hits_by_query(folder: Path, work: Path, *options: object) -> dict[str, list[dict[str, object]]]:
+def hits_by_query(
+    folder: Path, work: Path, *options: object, count: int = TOP_K * PARTS_PER_DOCUMENT
+) -> dict[str, list[dict[str, object]]]:
     """Ask all queries that have a relevant document in one process; of each document, the best chunk counts."""
     relevant = relevance(folder)
     queries = [json.loads(line) for line in (folder / "queries.jsonl").open(encoding="utf-8")]
@@ -153,10 +155,8 @@ def hits_by_query(folder: Path, work: Path, *options: object) -> dict[str, list[
     found: dict[str, list[dict[str, object]]] = {
         query["_id"]: [] for query in queries if query["_id"] in relevant
     }
-    count = TOP_K * PARTS_PER_DOCUMENT
-    for line in run(
-        "search", "--queries", asked, *options, "-n", count, "--json", "--no-collapse"
-    ).splitlines():
+    wanted = ("-n", count, "--json", "--no-collapse")
+    for line in run("search", "--queries", asked, *options, *wanted).splitlines():
         hit = json.loads(line)
         own = found[hit["query"]]
         if len(own) < TOP_K and hit["id"] not in {other["id"] for other in own}:

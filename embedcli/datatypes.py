@@ -28,7 +28,7 @@ Json: TypeAlias = Any
 
 By = Literal["chunk", "record", "file"]
 Format = Literal["auto", "lines", "null", "whole", "jsonl", "csv", "tsv", "parquet"]
-Chunking = Literal["none", "lines", "sentences", "paragraphs", "markdown", "code", "tokens"]
+Chunking = Literal["none", "lines", "sentences", "paragraphs", "markdown", "code", "tokens", "late"]
 OnLong = Literal["split", "pool", "truncate", "error"]
 Fusion = Literal["zscore", "minmax", "rrf"]
 PoolingMode = Literal["mean", "cls", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
@@ -101,6 +101,24 @@ class Chunk:
     end_line: int
 
 
+class TextPart(NamedTuple):
+    """Part of a text that goes through the encoder as a whole; the tokens of the part alone are pooled.
+
+    Attributes:
+        text: What the encoder reads.
+        start: First character of the part, from 0.
+        end: One past the last.
+    """
+
+    text: str
+    start: int
+    end: int
+
+
+Encodable: TypeAlias = str | TextPart
+"""What a vector is made of: a text, or part of one with what stands around it."""
+
+
 class TokenSpan(NamedTuple):
     """Where one token stands in a text, in characters: `text[start:end]`."""
 
@@ -131,7 +149,8 @@ class EncodedText(NamedTuple):
     """What the encoder gave for a text.
 
     Attributes:
-        tokens: Tokens of the text, special ones counted in; more than the model takes for a long one.
+        tokens: Tokens of the text, special ones counted in; more than the model takes for a long one; 0 for
+            part of a text, which is never too long.
         vector: Shape (dim,), float32, not normalized.
     """
 

@@ -10,6 +10,9 @@ from embedcli.cli import options
 def chunk(
     paths: options.Paths = None,
     chunking: options.IndexChunking = None,
+    chunk_tokens: options.ChunkTokens = None,
+    chunk_overlap: options.ChunkOverlap = None,
+    context_title: options.ContextTitle = None,
     on_long: options.OnLong = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print records, an object a line, that every command reads.")
@@ -48,17 +51,16 @@ def chunk(
     characters.
     """  # noqa: D301  (\b keeps the lines apart)
     from embedcli.cli.resolve import (
-        choice,
+        chunk_settings,
         encoder_settings,
         input_paths,
-        on_long_of,
         open_model,
         read_options,
         stdin_bytes,
     )
     from embedcli.cli.run import Run
     from embedcli.cli.search_output import hit_style
-    from embedcli.datatypes import Chunking
+    from embedcli.tasks.chunk_settings import check_chunking
     from embedcli.tasks.chunks import chunks_as_records
     from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
@@ -67,8 +69,7 @@ def chunk(
     from embedcli.write.target import open_output
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
-    how = None if chunking is None else choice("--chunking", chunking, Chunking)
-    long = on_long_of(on_long, "split")
+    how = chunk_settings(chunking, on_long, chunk_tokens, chunk_overlap, context_title)
     said = read_options(
         input_format=input_format,
         null=null and not files_from,
@@ -86,15 +87,19 @@ def chunk(
         pre_glob=pre_glob,
         text=text,
     )
-    inputs = Inputs(input_paths(paths, files_from, null=null), said, stdin=stdin_bytes()).for_chunks(how)
+    inputs = Inputs(input_paths(paths, files_from, null=null), said, stdin=stdin_bytes()).for_chunks(
+        how.chunking
+    )
     vectorizer = Vectorizer(
         open_model(model), encoder_settings(device="cpu", jobs=1), VectorSettings(), run.counts
     )
     style = hit_style(color)
+    text_fields = inputs.settings.columns or inputs.settings.text_fields
     try:
+        check_chunking(how, vectorizer)
         with open_output(None) as output:
             records = inputs.records(run.counts, run.on_problem)
-            for record in chunks_as_records(records, how, long, vectorizer):
+            for record in chunks_as_records(records, how, vectorizer, text_fields):
                 if as_json:
                     place = {"path": record.path, "line": record.line, "end_line": record.end_line}
                     found = record_object(record, keep_text=True, text_fields=())

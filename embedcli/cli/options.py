@@ -125,8 +125,34 @@ IndexChunking: TypeAlias = Annotated[
     typer.Option(
         "--chunking",
         metavar="HOW",
-        help="none, lines, sentences, paragraphs, markdown, code or tokens. Default: paragraphs for text,"
-        " none for JSONL and CSV.",
+        help="none, lines, sentences, paragraphs, markdown, code, tokens or late. Default: paragraphs for"
+        " text, none for JSONL and CSV.",
+    ),
+]
+ChunkTokens: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--chunk-tokens",
+        metavar="N",
+        min=1,
+        help="Most tokens of a chunk. Default: what the model takes; 128 for late.",
+    ),
+]
+ChunkOverlap: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--chunk-overlap",
+        metavar="N",
+        min=0,
+        help="Tokens that the windows of a long chunk share. Default: 32, or a quarter of short chunks.",
+    ),
+]
+ContextTitle: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--context-title/--no-context-title",
+        help="Encode each chunk with its title: the headings above it (markdown), or the record's title.",
+        show_default=False,
     ),
 ]
 OnLong: TypeAlias = Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from embedcli.cli.config import user_folder
 from embedcli.cli.run import stdin_is_terminal
-from embedcli.datatypes import STDIN_NAME, Format, OnLong
+from embedcli.datatypes import STDIN_NAME, Chunking, Format, OnLong
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from embedcli.encode.catalog import EncoderSettings, Model
     from embedcli.index.cache import VectorCache
+    from embedcli.tasks.chunk_settings import ChunkSettings
 
 _SIZE = re.compile(r"(\d+)([kmgKMG]?)")
 _AGO = re.compile(r"(\d{1,6})([mhdw])")
@@ -193,6 +194,36 @@ def on_long_of(value: str | None, default: OnLong) -> OnLong:
         return default
     how: OnLong = choice("--on-long", value, OnLong)
     return how
+
+
+def chunk_settings(
+    chunking: str | None,
+    on_long: str | None,
+    tokens: int | None,
+    overlap: int | None,
+    context_title: bool | None,
+    *,
+    reads_lines: bool = False,
+) -> ChunkSettings:
+    """Return how records are cut; where nothing else is said, long ones are split.
+
+    Args:
+        chunking: From `--chunking`.
+        on_long: From `--on-long`.
+        tokens: From `--chunk-tokens`.
+        overlap: From `--chunk-overlap`.
+        context_title: From `--context-title`.
+        reads_lines: Whether records that are lines keep one vector unless a size of chunks is said.
+
+    Raises:
+        UsageError: A word is not known.
+    """
+    from embedcli.tasks.chunk_settings import ChunkSettings
+
+    how = None if chunking is None else choice("--chunking", chunking, Chunking)
+    keeps_whole = reads_lines and how in ("none", "lines") and tokens is None and overlap is None
+    long = on_long_of(on_long, "pool" if keeps_whole else "split")
+    return ChunkSettings(how, long, tokens, overlap, context_title=bool(context_title))
 
 
 def cache_path(given: str | None) -> Path | None:

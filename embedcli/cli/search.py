@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from embedcli.cli.run import Run
     from embedcli.cli.search_output import Show
     from embedcli.datatypes import Hit, Vectors
+    from embedcli.tasks.chunk_settings import ChunkSettings
     from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.search import SearchSettings
     from embedcli.tasks.vectorize import Vectorizer
@@ -59,6 +60,9 @@ def search(
     as_trec: own.HitsAsTrec = False,
     prompt: options.Prompt = None,
     chunking: own.ChunkingOption = None,
+    chunk_tokens: options.ChunkTokens = None,
+    chunk_overlap: options.ChunkOverlap = None,
+    context_title: options.ContextTitle = None,
     on_long: options.OnLong = None,
     input_format: options.InputFormat = "auto",
     null: own.Null = False,
@@ -110,6 +114,7 @@ def search(
     input. Prints path:line:score:text, best first. Exit code 1 if there is no hit.
     """  # noqa: D301  (\b keeps the lines apart)
     from embedcli.cli.resolve import (
+        chunk_settings,
         encoder_settings,
         open_cache,
         open_model,
@@ -181,6 +186,7 @@ def search(
     if facts is not None:
         model, variant = model or facts.identity.model, variant or facts.identity.variant
         dim, pooling = dim or facts.identity.dim, pooling or facts.identity.pooling
+    how = chunk_settings(chunking, on_long, chunk_tokens, chunk_overlap, context_title, reads_lines=True)
     inputs = Inputs(
         named,
         read_options(
@@ -237,7 +243,7 @@ def search(
                 side = sparse.side(asked, facts, run)
                 vectors = question.vectors(asked, vectorizer)
                 found = (
-                    _in_records(inputs, vectors, vectorizer, wanted, condition, show, run, chunking, on_long)
+                    _in_records(inputs, vectors, vectorizer, wanted, condition, show, run, how)
                     if facts is None
                     else question.on_index(
                         on_index, asked, vectors, vectorizer, wanted, facts.ranking, run, side
@@ -271,33 +277,31 @@ def _in_records(
     condition: "Condition | None",
     show: "Show",
     run: "Run",
-    chunking: str | None,
-    on_long: str | None,
+    chunks: "ChunkSettings",
 ) -> "list[list[Hit]]":
     """Return the hits among records, read as they come, for each query."""
     from functools import partial
 
-    from embedcli.cli.resolve import choice, on_long_of
     from embedcli.cli.search_bound import tell_bound
     from embedcli.cli.terminal import Progress
-    from embedcli.datatypes import Chunking
     from embedcli.tasks.background import probe_vectors, search_records_by_background
     from embedcli.tasks.search import matching, search_records
     from embedcli.tasks.vectorize import VectorSettings
 
-    how = None if chunking is None else choice("--chunking", chunking, Chunking)
-    long = on_long_of(on_long, "pool" if how in ("none", "lines") else "split")
     documents = vectorizer.with_settings(
-        VectorSettings("document", None, long, vectorizer.settings.dim, normalize=True)
+        VectorSettings("document", None, chunks.on_long, vectorizer.settings.dim, normalize=True)
     )
+    read = inputs.settings
     with Progress("records", enabled=not run.quiet) as progress:
-        records = inputs.for_search(how).records(run.counts, run.on_problem, progress.update)
+        records = inputs.for_search(chunks.chunking).records(run.counts, run.on_problem, progress.update)
         if condition is not None:
             records = matching(records, condition)
         if show.needs_lines:
             records = show.seen.keep(records)
+        text_fields = read.columns or read.text_fields
         if wanted.unrelated_ratio is None or isinstance(vectors, list):
-            return search_records(records, vectors, documents, wanted, how)
+            return search_records(records, vectors, documents, wanted, chunks, text_fields)
         return search_records_by_background(
-            *(records, vectors, probe_vectors(vectorizer), documents, wanted, how), partial(tell_bound, run)
+            *(records, vectors, probe_vectors(vectorizer), documents, wanted, chunks, text_fields),
+            partial(tell_bound, run),
         )

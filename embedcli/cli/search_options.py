@@ -256,8 +256,8 @@ ChunkingOption: TypeAlias = Annotated[
     typer.Option(
         "--chunking",
         metavar="HOW",
-        help="none, lines, sentences, paragraphs, markdown, code or tokens. Default: lines for a named file,"
-        " paragraphs in folders.",
+        help="none, lines, sentences, paragraphs, markdown, code, tokens or late. Default: lines for a named"
+        " file, paragraphs in folders.",
     ),
 ]
 QuietSearch: TypeAlias = Annotated[

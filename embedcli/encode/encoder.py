@@ -73,6 +73,30 @@ class Encoder(Protocol):
         """
         ...
 
+    def span_vectors(
+        self, texts: Sequence[str], spans: Sequence[Sequence[tuple[int, int]]], *, prompt: str = ""
+    ) -> list[Vectors]:
+        """Return vectors of parts of texts, each pooled from its own tokens in the whole text.
+
+        One part over the whole text has the vector of `encode`. Where parts do not overlap and only white
+        space stands between them, their mean weighted by tokens is that of the text, but for dense layers.
+        The special tokens and the prompt before a text count for the part that begins with it, special
+        tokens after it for the one that ends with it.
+
+        Args:
+            texts: Texts as they are; what does not fit goes through the encoder in windows of its own.
+            spans: For each text the parts, start and end in characters.
+            prompt: As for `encode`.
+
+        Returns:
+            For each text, shape (parts, dim), float32, not normalized.
+
+        Raises:
+            ModelError: The model's vectors are not made of tokens that know each other, or its pooling is
+                not the mean.
+        """
+        ...
+
     def token_spans(self, text: str) -> list[TokenSpan]:
         """Return where the tokens stand in the text, special tokens left out."""
         ...

@@ -112,6 +112,20 @@ class JoinedEncoder:
         """
         raise ModelError(f"model {self.manifest.name}: joined models have no tokens in common to compare")
 
+    def span_vectors(
+        self,
+        texts: Sequence[str],  # noqa: ARG002  (always refused)
+        spans: Sequence[Sequence[tuple[int, int]]],  # noqa: ARG002
+        *,
+        prompt: str = "",  # noqa: ARG002
+    ) -> list[Vectors]:
+        """Refuse: joined models have no tokens in common to pool.
+
+        Raises:
+            ModelError: Always.
+        """
+        raise ModelError(f"model {self.manifest.name}: joined models have no tokens in common to pool")
+
     def close(self) -> None:
         """Stop the workers of all parts."""
         for encoder in self._encoders:

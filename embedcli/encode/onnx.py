@@ -10,14 +10,15 @@ import numpy as np
 from embedcli.encode.dense import DenseLayer
 from embedcli.encode.encoder import Encoded
 from embedcli.encode.pooling import pool, pooled_dim, pooling_modes
+from embedcli.encode.spans import SpanSums, check_can_pool_spans, span_means, span_sums, token_places
 from embedcli.encode.text_graph import TextGraph
 from embedcli.errors import DamagedModelError, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from embedcli.datatypes import OnLong, Pooling, Vector, Vectors
+    from embedcli.datatypes import OnLong, Pooling, TokenSpan, Vector, Vectors
     from embedcli.encode.manifest import Manifest
     from embedcli.encode.text_graph import Window
 
@@ -67,11 +68,7 @@ class OnnxEncoder(TextGraph):
 
         self._run_windows(windows, prompt, take)
         vectors = self._combine(windows, pooled, len(texts))
-        if not np.isfinite(vectors).all():
-            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-            raise ModelError(
-                f"model {self.manifest.name} gave numbers that are not finite for {texts[row][:80]!r}"
-            )
+        self._check_finite(vectors, texts)
         return Encoded(vectors, token_counts)
 
     def token_vectors(self, texts: Sequence[str], *, prompt: str = "") -> list[Vectors]:
@@ -92,13 +89,68 @@ class OnnxEncoder(TextGraph):
             found[window.row].append(parts[number])
         return [np.concatenate(own) for own in found]
 
+    def span_vectors(
+        self, texts: Sequence[str], spans: Sequence[Sequence[tuple[int, int]]], *, prompt: str = ""
+    ) -> list[Vectors]:
+        """Return vectors of parts of texts; see `Encoder.span_vectors`.
+
+        Raises:
+            ModelError: The pooling is not the mean, or the graph failed.
+        """
+        check_can_pool_spans(self.manifest.name, self._pooling)
+        located: list[tuple[list[int], list[TokenSpan]]] = [([], [])] * len(texts)
+
+        def locate(rows: Iterator[int]) -> None:
+            for row in rows:
+                located[row] = self._tokenizer.located(prompt + texts[row])
+
+        self._graph.share(locate, range(len(texts)), self.jobs)
+        windows = self._windows([ids for ids, _ in located], prompt)
+        firsts = _first_tokens(windows)
+        before, after = len(self._tokenizer.prefix), len(self._tokenizer.suffix)
+        parts: dict[int, SpanSums] = {}
+
+        def take(number: int, tokens: Vectors, start: int) -> None:
+            row, ids, _ = windows[number]
+            self._check_width(tokens.shape[1])
+            all_own, first = located[row][1], firsts[number]
+            own, is_last = all_own[first : first + len(ids)], first + len(ids) == len(all_own)
+            places = token_places(texts[row], prompt, own, before, after, first=first == 0, last=is_last)
+            parts[number] = span_sums(tokens[start:], places[start:], texts[row], spans[row])
+
+        self._run_windows(windows, prompt, take)
+        found = []
+        for row, group in groupby(range(len(windows)), key=lambda number: windows[number].row):
+            means = span_means([parts[number] for number in group])
+            vectors = np.zeros((len(means), self.dim), dtype=np.float32)
+            for place, mean in enumerate(means):
+                vectors[place] = self._finished(mean)
+            self._check_finite(vectors, [texts[row]] * len(vectors))
+            found.append(vectors)
+        return found
+
     def _vector(self, tokens: Vectors, start: int) -> Vector:
         """Return what becomes of one window's token vectors, the first `start` of them left out."""
         self._check_width(tokens.shape[1])
-        vector = pool(tokens, self._pooling, start=start)
+        return self._finished(pool(tokens, self._pooling, start=start))
+
+    def _finished(self, vector: Vector) -> Vector:
+        """Return what the dense layers make of a pooled vector, cut where the manifest says so."""
         for layer in self._dense:
             vector = layer(vector)
         return vector[: self.dim]
+
+    def _check_finite(self, vectors: Vectors, texts: Sequence[str]) -> None:
+        """Refuse numbers that are not finite, naming the text.
+
+        Raises:
+            ModelError: There are some.
+        """
+        if not np.isfinite(vectors).all():
+            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+            raise ModelError(
+                f"model {self.manifest.name} gave numbers that are not finite for {texts[row][:80]!r}"
+            )
 
     def _check_width(self, hidden: int) -> None:
         """Compare the width of token vectors with what follows them.
@@ -139,3 +191,12 @@ class OnnxEncoder(TextGraph):
 def _pooled_tokens(window: Window) -> int:
     """Return how many tokens of text a window's vector is made of."""
     return max(0, len(window.token_ids) - window.skip)
+
+
+def _first_tokens(windows: Sequence[Window]) -> list[int]:
+    """Return for each window how many tokens of its text stand in the windows before it."""
+    firsts: list[int] = []
+    for before, window in zip([None, *windows], windows, strict=False):
+        same = before is not None and before.row == window.row
+        firsts.append(firsts[-1] + len(before.token_ids) if before is not None and same else 0)
+    return firsts

@@ -117,6 +117,20 @@ class StaticEncoder:
         rows = self._table.means(TokenIds(tokens.ids, np.arange(len(tokens.ids) + 1)))
         return np.split(rows, tokens.ends[1:-1])
 
+    def span_vectors(
+        self,
+        texts: Sequence[str],  # noqa: ARG002  (always refused)
+        spans: Sequence[Sequence[tuple[int, int]]],  # noqa: ARG002
+        *,
+        prompt: str = "",  # noqa: ARG002
+    ) -> list[Vectors]:
+        """Refuse: a table of tokens knows no surroundings.
+
+        Raises:
+            ModelError: Always.
+        """
+        raise ModelError(f"model {self.manifest.name}: a table of tokens knows no surroundings")
+
     def close(self) -> None:
         """Stop the workers; a call that is under way ends early with a ModelError."""
         self._stopped = True

@@ -225,6 +225,16 @@ class Tokenizer:
                 break
         return ids
 
+    def located(self, text: str) -> tuple[list[int], list[TokenSpan]]:
+        """Return what `token_ids` and `token_spans` do, for the price of one."""
+        ids: list[int] = []
+        spans: list[TokenSpan] = []
+        for start, end in pieces(text):
+            encoded = self._encode(text[start:end])
+            ids += encoded.ids
+            spans += [TokenSpan(start + first, start + last) for first, last in encoded.offsets]
+        return ids, spans
+
     def word_ids(self, word: str) -> list[int]:
         """Return the ids of one word that `word_rule` has found, letters already in the case it says.
 
@@ -234,11 +244,7 @@ class Tokenizer:
 
     def token_spans(self, text: str) -> list[TokenSpan]:
         """Return where the tokens stand in the text, in characters, special tokens left out."""
-        return [
-            TokenSpan(start + first, start + last)
-            for start, end in pieces(text)
-            for first, last in self._encode(text[start:end]).offsets
-        ]
+        return self.located(text)[1]
 
     def _encode(self, piece: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (the library's own type)
         try:

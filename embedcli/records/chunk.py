@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from embedcli.datatypes import Chunk
 from embedcli.errors import UsageError
+from embedcli.records.late import iter_sentence_groups
 from embedcli.records.sections import iter_code_blocks, iter_sections
 from embedcli.records.sentences import iter_sentences
 from embedcli.records.windows import iter_windows
@@ -34,9 +35,10 @@ def chunk_text(
     `none` makes one chunk, `lines` one of each line that is not blank, `paragraphs` one of each block between
     blank lines, `markdown` one of each heading with what stands below it, `code` one of each definition,
     short ones joined to the next. `sentences` makes one of each sentence, `tokens` windows of the whole text.
-    With `max_tokens`, a chunk that is longer is split into windows, whatever the chunking. Start and end
-    exclude white space; without overlap, chunks and the white space between them join back to the text. Time
-    is linear.
+    `late` makes the blocks of `paragraphs`, with a longer one cut at the ends of sentences. With
+    `max_tokens`, a chunk that is longer is split into windows, whatever the chunking. Start and end exclude
+    white space; without overlap, chunks and the white space between them join back to the text. Time is
+    linear.
 
     Args:
         text: Its lines are parted by LF.
@@ -62,6 +64,8 @@ def chunk_text(
     pieces = _pieces(text, chunking)
     if max_tokens is None or token_spans is None:
         return _numbered(text, line, pieces)
+    if chunking == "late":
+        pieces = _sentence_groups(text, pieces, token_spans, max_tokens)
     return _numbered(
         text,
         line,
@@ -80,6 +84,18 @@ def chunk_text(
     )
 
 
+def _sentence_groups(
+    text: str, blocks: Iterable[tuple[int, int]], token_spans: TokenSpans, max_tokens: int
+) -> Iterator[tuple[int, int]]:
+    """Yield as many sentences of each block as fit into a chunk, without the white space around them."""
+    for start, end in blocks:
+        if end - start < max_tokens and text[start:end].isascii():
+            yield start, end  # As in `iter_windows`.
+            continue
+        groups = iter_sentence_groups(text, start, end, token_spans=token_spans, max_tokens=max_tokens)
+        yield from _trimmed(text, groups)
+
+
 def _numbered(text: str, line: int, spans: Iterable[tuple[int, int]]) -> Iterator[Chunk]:
     """Yield the chunks of spans that are in order of their starts."""
     places = _Places(text, line)
@@ -92,7 +108,7 @@ def _pieces(text: str, chunking: Chunking) -> Iterator[tuple[int, int]]:
     match chunking:
         case "lines":
             return _lines(text)
-        case "paragraphs":
+        case "paragraphs" | "late":
             return _joined(_blocks(text))
         case "markdown":
             return _joined(_trimmed(text, iter_sections(text)))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+TITLE_CHARS: Final = 200
+"""How much of a heading is looked at when it is a title."""
 
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
+_CLOSING = re.compile(r"(?:^|(?<=[ \t]))#+$")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
 _FENCE = re.compile(r" {0,3}(?P<fence>`{3,}|~{3,})(?P<rest>.*)$")
 _FRONT_MATTER_END = re.compile(r"(?:---|\.\.\.)[ \t]*$")
@@ -19,31 +23,72 @@ _CLOSES = re.compile(
 )
 
 
+class Heading(NamedTuple):
+    """A heading of a Markdown text.
+
+    Attributes:
+        start: Where its first line begins, in characters.
+        level: 1 for the highest, to 6.
+        text: Without its marks; at most `TITLE_CHARS` characters of it.
+    """
+
+    start: int
+    level: int
+    text: str
+
+
 def iter_sections(text: str) -> Iterator[tuple[int, int]]:
     """Yield spans that join back to a Markdown text: each heading with what stands below it. Linear.
 
+    What stands before the first heading is a part of its own.
+    """
+    start = 0
+    for heading in iter_headings(text):
+        if heading.start > start:
+            yield start, heading.start
+            start = heading.start
+    if start < len(text):
+        yield start, len(text)
+
+
+def iter_headings(text: str) -> Iterator[Heading]:
+    """Yield the headings of a Markdown text. Linear.
+
     A heading begins with `#`, or is a line by itself that is underlined with `=` or `-`. Lines in fenced code
-    and in front matter are none. What stands before the first heading is a part of its own.
+    and in front matter are none.
 
     Source: CommonMark 0.31, sections 4.2, 4.3 and 4.5; an underlined heading of several lines counts as text.
     """
-    start = 0
     verbatim = _Verbatim()
     above, before = (0, ""), (0, "")
     for place, line in _lines(text):
         is_text = not verbatim.takes(line)
         heading = None
-        if is_text and _HEADING.match(line):
-            heading = place
+        if is_text and (found := _HEADING.match(line)):
+            marked = line[found.end() :][:TITLE_CHARS].strip()
+            heading = Heading(place, len(found[0].strip()), _CLOSING.sub("", marked).strip())
         elif is_text and _UNDERLINE.match(line) and _is_alone(above[1], before[1]):
-            heading = before[0]
-        if heading is not None and heading > start:
-            yield start, heading
-            start = heading
+            level = 1 if line.lstrip().startswith("=") else 2
+            heading = Heading(before[0], level, before[1].strip()[:TITLE_CHARS])
+        if heading is not None:
+            yield heading
         # What cannot be underlined counts as nothing.
         above, before = before, (place, line if is_text and heading is None else "")
-    if start < len(text):
-        yield start, len(text)
+
+
+def heading_paths(text: str, ends: Iterable[int]) -> Iterator[str]:
+    """Yield for each place in a Markdown text, in ascending order, the headings it stands under.
+
+    They are joined as in `Guide > Install`; an empty string where there is none.
+    """
+    headings = iter_headings(text)
+    coming = next(headings, None)
+    above: list[Heading] = []
+    for end in ends:
+        while coming is not None and coming.start < end:
+            above = [*(heading for heading in above if heading.level < coming.level), coming]
+            coming = next(headings, None)
+        yield " > ".join(heading.text for heading in above if heading.text)
 
 
 class _Verbatim:

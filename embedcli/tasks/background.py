@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from embedcli.datatypes import Chunking, Hit, Record, Vectors
+    from embedcli.datatypes import Hit, Record, Vectors
+    from embedcli.tasks.chunk_settings import ChunkSettings
     from embedcli.tasks.open_index import OpenIndex
     from embedcli.tasks.search import SearchSettings
     from embedcli.tasks.vectorize import Vectorizer
@@ -79,7 +80,8 @@ def search_records_by_background(
     probes: Vectors,
     documents: Vectorizer,
     settings: SearchSettings,
-    chunking: Chunking | None,
+    chunks: ChunkSettings | None,
+    text_fields: Sequence[str],
     on_bound: Callable[[float], None],
 ) -> list[list[Hit]]:
     """Return the best hits among records that are closer than by chance; see `search_records`.
@@ -92,13 +94,14 @@ def search_records_by_background(
         probes: From `probe_vectors`.
         documents: Makes the records' vectors.
         settings: How many hits, and the `unrelated_ratio`.
-        chunking: How records become chunks.
+        chunks: How records become chunks.
+        text_fields: What was said about the fields of the text.
         on_bound: Told the lowest cosine of a hit.
     """
     from embedcli.tasks.search import search_records
 
     nearest = NearestToProbes(probes)
-    found = search_records(records, queries, documents, settings, chunking, nearest.add)
+    found = search_records(records, queries, documents, settings, chunks, text_fields, nearest.add)
     bound = nearest.bound(UNRELATED_RATIO if settings.unrelated_ratio is None else settings.unrelated_ratio)
     on_bound(bound)
     return [[hit for hit in hits if hit.cosine is not None and hit.cosine >= bound] for hits in found]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from embedcli.datatypes import STDIN_NAME, Chunking, OnLong, Problem, Source
+from embedcli.datatypes import STDIN_NAME, Problem, Source
 from embedcli.errors import Interrupted, MissingPathError, UsageError
 from embedcli.index.file import open_for_writing
 from embedcli.index.reader import IndexReader
@@ -19,13 +18,13 @@ from embedcli.index.stored import FileStat
 from embedcli.index.writer import IndexWriter, fields_json
 from embedcli.records.fingerprint import file_hash, text_hash
 from embedcli.records.read import read_records
-from embedcli.records.settings import ReadSettings
 from embedcli.records.source import find_sources
 from embedcli.tasks.build_queue import BuildQueue, OutOfTimeError
+from embedcli.tasks.build_roots import Root, check_said, open_root
 from embedcli.tasks.build_settings import BuildReport, BuildSettings
-from embedcli.tasks.chunks import identity_of, record_chunks
+from embedcli.tasks.chunks import identity_of, record_cuts, record_title
 from embedcli.tasks.graphs import check_can_have_graph, renew_graph
-from embedcli.tasks.places import root_from_stored, shown_path, store_root
+from embedcli.tasks.places import root_from_stored, shown_path
 from embedcli.tasks.text_fields import text_names, without
 
 if TYPE_CHECKING:
@@ -39,24 +38,6 @@ if TYPE_CHECKING:
 
 YOUNG_NS = 2_000_000_000
 """A file this much younger than its last look may have changed again within the clock's grain."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Root:
-    """One root of this run: where it is, its id, and how its files are read."""
-
-    path: Path | None
-    id: int
-    read: ReadSettings
-    chunking: Chunking | None
-    on_long: OnLong
-
-    def settings_json(self) -> str:
-        """Return what the vectors of a file under this root depend on."""
-        keys = ("format", "text_fields", "columns", "header", "id_field", "pre", "pre_glob", "binary_as_text")
-        read = asdict(self.read)
-        chosen = {key: read[key] for key in keys if read[key] != getattr(ReadSettings(), key)}
-        return json.dumps({"chunking": self.chunking or "auto", "on_long": self.on_long, **chosen})
 
 
 def build_index(
@@ -97,6 +78,7 @@ def build_index(
     for path in settings.paths:
         if path != STDIN_NAME and not os.path.lexists(path):
             raise MissingPathError(path)
+    check_said(settings, vectorizer)
     with open_for_writing(index, identity, lock_timeout_seconds=settings.lock_timeout_seconds) as connection:
         writer = IndexWriter(index, connection, identity, may_shrink=settings.may_shrink)
         build = Build(index, settings, vectorizer, writer, counts, on_problem, stdin, sparse=sparse)
@@ -152,7 +134,7 @@ class Build:
             raise UsageError(
                 f"{self._index}: no paths to read", hint="embedcli index build PATH…, or - for standard input"
             )
-        work: list[tuple[_Root, Source, bytes]] = []
+        work: list[tuple[Root, Source, bytes]] = []
         vanished: list[int] = []
         for path in paths:
             if not self._settings.paths and not os.path.lexists(path):
@@ -162,7 +144,7 @@ class Build:
                     Problem(path, "no such file or directory; what the index has of it stays", hint=hint)
                 )
                 continue
-            root = self._root(path)
+            root = open_root(path, self._index, self._writer, self._settings, self._vectorizer)
             found = [(source, self._relative(root, source)) for source in self._sources(root, path)]
             work += [(root, source, relative) for source, relative in found]
             if root.path is not None:
@@ -190,29 +172,7 @@ class Build:
         self.report.removed += len(vanished)
         self._writer.commit()
 
-    def _root(self, path: str) -> _Root:
-        """Return a root with its settings: what is said now, then what the index keeps, then the default."""
-        where = None if path == STDIN_NAME else Path(path)
-        stored = STDIN_NAME.encode() if where is None else store_root(where, self._index)
-        options: dict[str, Any] = json.loads(self._writer.root_settings(stored))
-        options.update(self._settings.read)
-        for key in ("chunking", "on_long"):
-            if (value := getattr(self._settings, key)) is not None:
-                options[key] = value
-        number = self._writer.put_root(stored, json.dumps(options))
-        chunking = options.pop("chunking", None)
-        on_long = options.pop("on_long", "split")
-        if chunking not in (None, *get_args(Chunking)) or on_long not in get_args(OnLong):
-            raise UsageError(f"{path}: chunking {chunking!r} or on-long {on_long!r} is not known")
-        read: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in options.items()
-        }
-        # Text files are read whole and cut by the chunker, so that a paragraph may span lines.
-        text_as = "lines" if chunking == "lines" and "format" not in read else "whole"
-        read = {"text_as": "whole", "named_text_as": "whole", **read} if text_as == "whole" else read
-        return _Root(where, number, ReadSettings(**read), chunking, on_long)
-
-    def _sources(self, root: _Root, path: str) -> Iterator[Source]:
+    def _sources(self, root: Root, path: str) -> Iterator[Source]:
         if root.path is None:
             yield Source(None)
             return
@@ -223,7 +183,7 @@ class Build:
             if found.parent != home or not found.name.startswith(name):
                 yield source
 
-    def _relative(self, root: _Root, source: Source) -> bytes:
+    def _relative(self, root: Root, source: Source) -> bytes:
         """Return a source's path as the index keeps it: relative to the root, empty for the root itself."""
         if root.path is None or source.path is None:
             return STDIN_NAME.encode()
@@ -241,7 +201,7 @@ class Build:
         path = os.path.abspath(root / os.fsdecode(relative))  # noqa: PTH100
         return any(path == place or path.startswith(place + os.sep) for place in self._unreadable)
 
-    def _update(self, root: _Root, source: Source, relative: bytes) -> None:
+    def _update(self, root: Root, source: Source, relative: bytes) -> None:
         """Bring one source up to date, reading no more of it than its state asks for."""
         settings = root.settings_json()
         stored = self._writer.source(root.id, relative)
@@ -282,7 +242,7 @@ class Build:
 
     def _read(
         self,
-        root: _Root,
+        root: Root,
         source: Source,
         relative: bytes,
         stat: FileStat | None,
@@ -290,7 +250,7 @@ class Build:
         settings: str,
     ) -> None:
         """Read a source and queue what is new in it."""
-        self.queue.use_on_long(root.on_long)
+        self.queue.use_on_long(root.chunks.on_long)
         earlier = self._writer.source(root.id, relative)
         may_reuse = earlier is not None and earlier.settings == settings
         number = self._writer.put_source(
@@ -312,11 +272,13 @@ class Build:
                 continue
             named = record._replace(id=_stored_id(record, source, relative))
             stored = self._writer.stored_record(number, named.id)
-            chunking = root.chunking or ("paragraphs" if records.format == "whole" else "none")
+            chunking = root.chunks.chunking or ("paragraphs" if records.format == "whole" else "none")
+            text_fields = root.read.columns or root.read.text_fields
+            title = record_title(record, text_fields) if root.chunks.context_title else ""
             if not self._settings.keep_text:
-                hidden = text_names(root.read.columns or root.read.text_fields, tuple(named.fields))
+                hidden = text_names(text_fields, tuple(named.fields))
                 named = named._replace(fields=without(named.fields, hidden))
-            fields, content_of_record = fields_json(named), _record_hash(named)
+            fields, content_of_record = fields_json(named), _record_hash(named, title)
             if stored is not None and may_reuse and stored.text_hash == content_of_record:
                 self._writer.move_record(number, stored, named, fields)
                 gone.discard(stored.id)
@@ -326,8 +288,8 @@ class Build:
                 named,
                 fields,
                 content_of_record,
-                record_chunks(record, chunking, root.on_long, self._vectorizer),
-                root.on_long,
+                record_cuts(record, chunking, root.chunks, self._vectorizer, text_fields),
+                root.chunks.on_long,
             )
             if stored is not None:
                 # In one commit with what comes in its place: nobody finds both, or neither.
@@ -390,10 +352,7 @@ def _stored_id(record: Record, source: Source, relative: bytes) -> str:
     return (os.fsdecode(relative) or Path(source.path).name) + place
 
 
-def _record_hash(record: Record) -> bytes:
-    """Return what tells whether a record changed: its text, and the vector that came with it."""
-    return (
-        text_hash(record.text)
-        if record.vector is None
-        else text_hash(record.text + record.vector.tobytes().hex())
-    )
+def _record_hash(record: Record, title: str) -> bytes:
+    """Return what tells whether a record changed: text, vector that came with it, title that is encoded."""
+    content = record.text if record.vector is None else record.text + record.vector.tobytes().hex()
+    return text_hash(f"{content}\0title {title}" if title else content)

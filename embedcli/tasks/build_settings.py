@@ -21,6 +21,9 @@ class BuildSettings:
         chunking: How records become chunks; None for `paragraphs` for text files, `none` for everything
             else.
         on_long: What becomes of a chunk that is longer than the model takes; None for `split`.
+        chunk_tokens: Most tokens of a chunk; None for as many as the model takes.
+        chunk_overlap: Tokens that the windows of a long chunk share.
+        context_title: Whether chunks are encoded with the title above them; None for not.
         dtype: What vectors are stored as: `float32`, `float16`, `int8` or `binary`.
         keep_text: Whether the index keeps the chunks' text.
         may_shrink: Switches the shrink guard off.
@@ -36,6 +39,9 @@ class BuildSettings:
     read: Mapping[str, Any] = field(default_factory=dict)
     chunking: Chunking | None = None
     on_long: OnLong | None = None
+    chunk_tokens: int | None = None
+    chunk_overlap: int | None = None
+    context_title: bool | None = None
     dtype: str = "float16"
     keep_text: bool = True
     may_shrink: bool = False

@@ -2,97 +2,191 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from itertools import tee
+from typing import TYPE_CHECKING, NamedTuple
 
+from embedcli.datatypes import TextPart
 from embedcli.errors import UsageError
 from embedcli.records.chunk import chunk_text
+from embedcli.tasks.chunk_settings import CONTEXT_OVERLAP_RATIO, ChunkSettings, limits_of, title_tokens
+from embedcli.tasks.text_fields import text_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from embedcli.datatypes import Chunk, Chunking, OnLong, Record, TokenSpan
+    from embedcli.datatypes import Chunk, Chunking, Encodable, Record
     from embedcli.index.meta import Identity, SparseIdentity
+    from embedcli.tasks.chunk_settings import KnowsRoom
     from embedcli.tasks.sparse_vectors import SparseVectorizer
     from embedcli.tasks.vectorize import Vectorizer
 
-OVERLAP_TOKENS = 32
-"""Tokens that neighbouring windows of a long chunk share, so that a sentence on the cut is whole in one."""
 
-OVERLAP_RATIO = 0.25
-"""At most this share of a window, for models that take few tokens."""
+class Cut(NamedTuple):
+    """A chunk, what its vector is made of, and its title, empty where it has none."""
 
-
-class KnowsTokens(Protocol):
-    """An encoder, as far as it tells the tokens of a text."""
-
-    def token_spans(self, text: str) -> list[TokenSpan]:
-        """Return where the tokens stand in the text, special tokens left out."""
-        ...
+    chunk: Chunk
+    encoded: Encodable
+    title: str = ""
 
 
-class KnowsRoom(Protocol):
-    """What knows how much text goes into one vector; see `Vectorizer`."""
+def record_cuts(
+    record: Record,
+    chunking: Chunking,
+    settings: ChunkSettings,
+    vectorizer: KnowsRoom,
+    text_fields: Sequence[str] = (),
+) -> Iterator[Cut]:
+    """Return a record's chunks with what is encoded for each, in order.
 
-    @property
-    def encoder(self) -> KnowsTokens:
-        """What it encodes with."""
-        ...
+    With `on_long` `split`, no chunk is longer than the model takes, title included. A record that brought its
+    vector along is not split: the vector stands for all of it.
 
-    @property
-    def room_tokens(self) -> int:
-        """How many tokens of text fit."""
-        ...
-
-
-def record_chunks(
-    record: Record, chunking: Chunking, on_long: OnLong, vectorizer: KnowsRoom
-) -> Iterator[Chunk]:
-    """Yield a record's chunks; with `on_long` `split`, none is longer than the model takes.
-
-    A record that brought its vector along is not split: the vector stands for all of it.
+    Args:
+        record: What is cut.
+        chunking: How.
+        settings: Everything else about it; that they fit the model has been checked.
+        vectorizer: Knows what the model takes; it is not asked for a vector.
+        text_fields: What the text was made of; no title is taken from there.
     """
-    splits = on_long == "split" and record.vector is None
-    encoder = vectorizer.encoder if splits else None
+    if record.vector is not None:
+        return _alone(_chunks(record, "none", settings, None))
+    if not settings.context_title:
+        chunks = _chunks(record, chunking, settings, vectorizer)
+        return _late(record, chunks, vectorizer) if chunking == "late" else _alone(chunks)
+    spans = vectorizer.encoder.token_spans
+    if chunking == "markdown":
+        break_tokens = len(spans("\n"))
+        chunks = _chunks(record, chunking, settings, vectorizer, title_tokens(vectorizer) + break_tokens)
+        return _under_headings(record, chunks, vectorizer)
+    title = _shortened(record_title(record, text_fields), vectorizer)
+    reserved = len(spans(title + "\n")) if title else 0
+    return (_with_title(chunk, title) for chunk in _chunks(record, chunking, settings, vectorizer, reserved))
+
+
+def record_title(record: Record, text_fields: Sequence[str]) -> str:
+    """Return the text of a record's `title`, in one line; empty where there is none or it is in the text.
+
+    Args:
+        record: Its fields are looked at.
+        text_fields: What was said about the fields or columns of the text; empty for the default.
+    """
+    title = record.fields.get("title")
+    if not isinstance(title, str) or "title" in text_names(text_fields, tuple(record.fields)):
+        return ""
+    return " ".join(title.split())
+
+
+def _chunks(
+    record: Record,
+    chunking: Chunking,
+    settings: ChunkSettings,
+    vectorizer: KnowsRoom | None,
+    reserved_tokens: int = 0,
+) -> Iterator[Chunk]:
+    """Return the chunks of a record; without a vectorizer, none is split."""
+    encoder = vectorizer.encoder if vectorizer is not None and settings.on_long == "split" else None
+    limits = limits_of(settings, chunking, vectorizer, reserved_tokens) if vectorizer and encoder else None
     return chunk_text(
         record.text,
-        chunking if record.vector is None else "none",
+        chunking,
         line=record.line,
         token_spans=encoder.token_spans if encoder else None,
-        max_tokens=vectorizer.room_tokens if encoder else None,
-        overlap_tokens=min(OVERLAP_TOKENS, int(OVERLAP_RATIO * vectorizer.room_tokens)) if encoder else 0,
+        max_tokens=limits.max_tokens if limits else None,
+        overlap_tokens=limits.overlap_tokens if limits else 0,
     )
 
 
+def _alone(chunks: Iterable[Chunk]) -> Iterator[Cut]:
+    return (Cut(chunk, chunk.text) for chunk in chunks)
+
+
+def _late(record: Record, chunks: Iterable[Chunk], vectorizer: KnowsRoom) -> Iterator[Cut]:
+    """Yield chunks each with as much of the text around it as the model takes."""
+    from embedcli.records.late import iter_contexts
+
+    text, room = record.text, vectorizer.room_tokens
+    for_spans, chunks = tee(chunks)
+    contexts = iter_contexts(
+        text,
+        ((chunk.start, chunk.end) for chunk in for_spans),
+        token_spans=vectorizer.encoder.token_spans,
+        max_tokens=room,
+        overlap_tokens=int(CONTEXT_OVERLAP_RATIO * room),
+    )
+    last, around = (-1, -1), ""
+    for chunk, (start, end, first, past) in zip(chunks, contexts, strict=True):
+        if (first, past) != last:
+            # One string for all chunks of a window: it is encoded once for all of them.
+            last, around = (first, past), text[first:past]
+        is_all = (start, end) == (first, past)
+        yield Cut(chunk, chunk.text if is_all else TextPart(around, start - first, end - first))
+
+
+def _under_headings(record: Record, chunks: Iterable[Chunk], vectorizer: KnowsRoom) -> Iterator[Cut]:
+    """Yield chunks of a Markdown text, each with the headings that it stands under."""
+    from embedcli.records.sections import heading_paths
+
+    for_ends, chunks = tee(chunks)
+    paths = heading_paths(record.text, (chunk.end for chunk in for_ends))
+    last = title = ""
+    for chunk, path in zip(chunks, paths, strict=True):
+        if path != last:
+            last, title = path, _shortened(path, vectorizer)
+        yield _with_title(chunk, title)
+
+
+def _with_title(chunk: Chunk, title: str) -> Cut:
+    return Cut(chunk, f"{title}\n{chunk.text}" if title else chunk.text, title)
+
+
+def _shortened(title: str, vectorizer: KnowsRoom) -> str:
+    """Return as much of a title as is encoded."""
+    from embedcli.records.windows import PIECE_CHARS
+
+    title, most = title[:PIECE_CHARS], title_tokens(vectorizer)
+    # What is left of it may have more tokens than it had in the whole.
+    for limit in range(most, -1, -1):
+        spans = vectorizer.encoder.token_spans(title)
+        if len(spans) <= most:
+            return title
+        title = title[: spans[limit].start].rstrip()
+    return ""
+
+
 def chunks_as_records(
-    records: Iterable[Record], chunking: Chunking | None, on_long: OnLong, vectorizer: Vectorizer
+    records: Iterable[Record],
+    settings: ChunkSettings,
+    vectorizer: Vectorizer,
+    text_fields: Sequence[str] = (),
 ) -> Iterator[Record]:
     """Yield the chunks of records, each as a record with its place in the text.
 
     Its id is `record-id#n`; its fields are the record's own without the text, and `chunk` (n), `start` and
-    `end` (characters). Blank records have no chunks.
+    `end` (characters), and `title` where it is encoded with one. Blank records have no chunks.
 
     Args:
         records: What is cut.
-        chunking: How; None for paragraphs in whole files and nothing else, as in an index.
-        on_long: `split` for no chunk longer than the model takes.
+        settings: How; as in an index.
         vectorizer: Knows what the model takes; it is not asked for a vector.
+        text_fields: See `record_cuts`.
     """
     for record in records:
         if not record.is_blank:
-            how = chunking_of(record, chunking)
-            yield from parts_of(record, record_chunks(record, how, on_long, vectorizer))
+            how = chunking_of(record, settings.chunking)
+            yield from parts_of(record, record_cuts(record, how, settings, vectorizer, text_fields))
 
 
-def parts_of(record: Record, chunks: Iterable[Chunk]) -> Iterator[Record]:
+def parts_of(record: Record, cuts: Iterable[Cut]) -> Iterator[Record]:
     """Yield chunks of a record as records; see `chunks_as_records`."""
     fields = {key: value for key, value in record.fields.items() if value != record.text}
-    for chunk in chunks:
+    for chunk, _, title in cuts:
+        own = {"title": title} if title else {}
         yield record._replace(
             id=f"{record.id}#{chunk.ordinal}",
             text=chunk.text,
             line=chunk.line,
             end_line=chunk.end_line,
-            fields={**fields, "chunk": chunk.ordinal, "start": chunk.start, "end": chunk.end},
+            fields={**fields, **own, "chunk": chunk.ordinal, "start": chunk.start, "end": chunk.end},
         )
 
 
@@ -105,11 +199,11 @@ def split_long(records: Iterable[Record], vectorizer: KnowsRoom) -> Iterator[Rec
         if record.vector is not None or record.is_blank:
             yield record
             continue
-        chunks = list(record_chunks(record, "none", "split", vectorizer))
-        if len(chunks) < 2:
+        cuts = list(record_cuts(record, "none", ChunkSettings("none"), vectorizer))
+        if len(cuts) < 2:
             yield record
         else:
-            yield from parts_of(record, chunks)
+            yield from parts_of(record, cuts)
 
 
 def chunking_of(record: Record, chunking: Chunking | None) -> Chunking:

@@ -11,6 +11,7 @@ from embedcli.index.rows import storable
 from embedcli.index.writer import fields_json
 from embedcli.records.exchange import RefusedRow, chunks_of, follows
 from embedcli.tasks.build_queue import BuildQueue
+from embedcli.tasks.chunks import Cut
 from embedcli.tasks.import_names import content_hash
 from embedcli.tasks.import_vectors import unit_vectors
 from embedcli.tasks.vector_queue import VectorQueue
@@ -200,7 +201,8 @@ class Import:
             self._counts.cached += len(chunks)
             self._vectors.add_record(record, fields_json(record), found_hash, chunks, vectors, old)
             return
-        self._texts.add_record(self._number, record, fields_json(record), found_hash, iter(chunks), "pool")
+        cuts = (Cut(chunk, chunk.text) for chunk in chunks)
+        self._texts.add_record(self._number, record, fields_json(record), found_hash, cuts, "pool")
         if old:
             self._texts.add_step(lambda: self._drop(old))
 

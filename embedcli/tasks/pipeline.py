@@ -15,18 +15,34 @@ BATCH_CHARS = 1 << 18
 """A batch ends at either: enough to keep the workers busy, little enough to hold twice in memory."""
 
 
-def batches(items: Iterable[T], text_of: Callable[[T], str]) -> Iterator[list[T]]:
-    """Group items into batches of bounded number and text. A single item may be larger than the bound."""
+def batches(
+    items: Iterable[T],
+    text_of: Callable[[T], str],
+    shared: Callable[[T], object] = lambda _item: None,
+) -> Iterator[list[T]]:
+    """Group items into batches of bounded number and text. A single item may be larger than the bound.
+
+    Items next to each other that share one and the same object, if it is not None, stay together.
+    """
     batch: list[T] = []
     chars = 0
     for item in items:
+        own = shared(item)
+        if batch and _is_full(batch, chars) and own is not shared(batch[-1]):
+            yield batch
+            batch, chars = [], 0
         batch.append(item)
         chars += len(text_of(item))
-        if len(batch) >= BATCH_ITEMS or chars >= BATCH_CHARS:
+        # Not one item later than it must: the next may be long in coming.
+        if own is None and _is_full(batch, chars):
             yield batch
             batch, chars = [], 0
     if batch:
         yield batch
+
+
+def _is_full(batch: list[T], chars: int) -> bool:
+    return len(batch) >= BATCH_ITEMS or chars >= BATCH_CHARS
 
 
 def in_turn(items: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, R]]:

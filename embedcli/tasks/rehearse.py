@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from embedcli.datatypes import Counts, OnProblem, Record, Vector, Vectors
+    from embedcli.datatypes import Counts, Encodable, OnProblem, Record, Vector, Vectors
     from embedcli.index.writer import NewChunk
     from embedcli.tasks.build_settings import BuildReport, BuildSettings
     from embedcli.tasks.sparse_vectors import SparseVectorizer
@@ -143,14 +143,19 @@ class _TokenCounter:
     def carried_vector(self, record: Record, vector: Vector) -> Vector:
         return self._vectorizer.carried_vector(record, vector)
 
-    def text_vectors(self, texts: Sequence[str]) -> Vectors:
-        """Return zeros; encode the first texts of the run for the clock."""
+    def text_vectors(self, texts: Sequence[Encodable]) -> Vectors:
+        """Return zeros; encode the first texts of the run for the clock. Parts of one text count once."""
         import numpy as np
 
+        vectors = np.zeros((len(texts), self._vectorizer.dim), dtype=np.float32)
+        self._tally.counts.encoded += len(texts)
+        self._count(list(dict.fromkeys(text if isinstance(text, str) else text.text for text in texts)))
+        return vectors
+
+    def _count(self, texts: Sequence[str]) -> None:
         tally, encoder = self._tally, self._vectorizer.encoder
         tokens = [len(encoder.token_spans(text)) for text in texts]
         tally.tokens += sum(tokens)
-        tally.counts.encoded += len(texts)
         sample = list(texts[: max(0, _SAMPLE_TEXTS - tally.sample_texts)])
         if sample:
             start = time.perf_counter()
@@ -160,4 +165,3 @@ class _TokenCounter:
             tally.sample_seconds += time.perf_counter() - start
             tally.sample_texts += len(sample)
             tally.sample_tokens += sum(tokens[: len(sample)])
-        return np.zeros((len(texts), self._vectorizer.dim), dtype=np.float32)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from embedcli.datatypes import Chunk, Hit, Record
+from embedcli.datatypes import Chunk, Hit, Record, TextPart
 from embedcli.errors import UsageError
 from embedcli.tasks.answers import Ranked, put_together
-from embedcli.tasks.chunks import chunking_of, is_whole_file, record_chunks
+from embedcli.tasks.chunk_settings import ChunkSettings, check_chunking
+from embedcli.tasks.chunks import chunking_of, is_whole_file, record_cuts
 from embedcli.tasks.group import GroupedTop, group_of, runs_to_choose_from
 from embedcli.tasks.pipeline import batches, in_turn, overlapped
 from embedcli.tasks.sets import ranked_by_set
@@ -16,7 +17,7 @@ from embedcli.tasks.sets import ranked_by_set
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from embedcli.datatypes import By, Chunking, Vector, Vectors
+    from embedcli.datatypes import By, Encodable, Vector, Vectors
     from embedcli.tasks.vectorize import Vectorizer
     from embedcli.vectors.exact import Candidate, TopK
     from embedcli.vectors.set_query import SetCandidate, SetQuery, SetTop
@@ -54,10 +55,11 @@ _SPARE: Final = 3
 
 
 class _Unit(NamedTuple):
-    """What is compared with the query: a chunk and the record it is from."""
+    """What is compared with the query: a chunk, the record it is from, and what is encoded for it."""
 
     record: Record
     chunk: Chunk
+    encoded: Encodable
 
 
 def check_queries(queries: Sequence[Record]) -> None:
@@ -92,7 +94,8 @@ def search_records(
     queries: Iterable[Vector | SetQuery],
     documents: Vectorizer,
     settings: SearchSettings,
-    chunking: Chunking | None = None,
+    chunks: ChunkSettings | None = None,
+    text_fields: Sequence[str] = (),
     on_vectors: Callable[[Vectors], None] = lambda _vectors: None,
 ) -> list[list[Hit]]:
     """Return the best hits among records for each query, by cosine. Memory is O(batch + hits).
@@ -102,9 +105,11 @@ def search_records(
     Args:
         records: What to search; blank ones are passed over.
         queries: Each of shape (dim,), float32, one of zeros finds nothing; or several vectors as one.
-        documents: Makes the records' vectors; `on_long` `split` gives a long one several.
+        documents: Makes the records' vectors.
         settings: How many hits, and how close.
-        chunking: How records become chunks; None cuts whole files into paragraphs and nothing else.
+        chunks: How records become chunks; None cuts whole files into paragraphs and nothing else, and does
+            with long ones what `documents` says.
+        text_fields: What was said about the fields of the text.
         on_vectors: Shown the vectors of all chunks, shape (n, dim), batch by batch.
     """
     import numpy as np
@@ -118,16 +123,13 @@ def search_records(
     first = 0
 
     def vectors_of(batch: list[_Unit]) -> Vectors:
-        return documents.record_vectors(
-            [
-                unit.record if unit.record.vector is not None else unit.record._replace(text=unit.chunk.text)
-                for unit in batch
-            ]
-        )
+        return documents.record_vectors([unit.record for unit in batch], [unit.encoded for unit in batch])
 
-    all_units = _units(records, documents, chunking)
+    how = chunks or ChunkSettings(on_long=documents.settings.on_long)
+    check_chunking(how, documents)
+    all_units = _units(records, documents, how, text_fields)
     staged = in_turn if documents.is_lookup else overlapped
-    for batch, vectors in staged(batches(all_units, lambda unit: unit.chunk.text), vectors_of):
+    for batch, vectors in staged(batches(all_units, lambda unit: unit.chunk.text, _one_text), vectors_of):
         on_vectors(vectors)
         runs = runs_to_choose_from([_group(unit, settings.by) for unit in batch])
         seen = np.array(repeats.find(batch, first, units))
@@ -201,19 +203,25 @@ class _Repeats:
 
 def _stands_alone(unit: _Unit) -> bool:
     """Whether a chunk is all of a record whose text decides its vector."""
-    record, chunk = unit
-    return record.vector is None and chunk.ordinal == 1 and chunk.text == record.text.strip()
+    record, chunk, encoded = unit
+    whole = record.text.strip()
+    return (
+        record.vector is None
+        and chunk.ordinal == 1
+        and chunk.text == whole
+        and encoded in (whole, record.text)
+    )
 
 
 def _group(unit: _Unit, by: By | None) -> Hashable:
-    record, chunk = unit
+    record, chunk, _ = unit
     return group_of(
         by, path=record.path, record=record.id, chunk=chunk.ordinal, whole_file=is_whole_file(record)
     )
 
 
 def _hit(unit: _Unit, ranked: Ranked, repeats: _Repeats) -> Hit:
-    record, chunk = unit
+    record, chunk, _ = unit
     return Hit(
         score=ranked.score,
         cosine=ranked.cosine,
@@ -232,17 +240,25 @@ def _hit(unit: _Unit, ranked: Ranked, repeats: _Repeats) -> Hit:
     )
 
 
-def _units(records: Iterable[Record], documents: Vectorizer, chunking: Chunking | None) -> Iterator[_Unit]:
+def _units(
+    records: Iterable[Record], documents: Vectorizer, chunks: ChunkSettings, text_fields: Sequence[str]
+) -> Iterator[_Unit]:
     """Yield every chunk of every record that is not blank."""
     for record in records:
         if record.is_blank:
             continue
-        how = chunking_of(record, chunking)
-        if how == "none" and (record.vector is not None or documents.settings.on_long != "split"):
-            yield _Unit(record, _whole(record))
+        how = chunking_of(record, chunks.chunking)
+        is_whole = how == "none" and chunks.on_long != "split" and not chunks.context_title
+        if is_whole or (how == "none" and record.vector is not None):
+            yield _Unit(record, _whole(record), record.text)
             continue
-        for chunk in record_chunks(record, how, documents.settings.on_long, documents):
-            yield _Unit(record, chunk)
+        for cut in record_cuts(record, how, chunks, documents, text_fields):
+            yield _Unit(record, cut.chunk, cut.encoded)
+
+
+def _one_text(unit: _Unit) -> str | None:
+    """Return what units that are to be encoded together have in common."""
+    return unit.encoded.text if isinstance(unit.encoded, TextPart) else None
 
 
 def _whole(record: Record) -> Chunk:

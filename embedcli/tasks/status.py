@@ -8,6 +8,7 @@ from embedcli.index.file import open_for_reading
 from embedcli.index.reader import IndexReader
 from embedcli.index.rows import json_object
 from embedcli.index.schema import FORMAT_VERSION, SPARSE_FORMAT_VERSION
+from embedcli.tasks.chunk_settings import described
 from embedcli.tasks.places import shown_source
 
 if TYPE_CHECKING:
@@ -51,16 +52,10 @@ def index_facts(index: Path) -> dict[str, Any]:
         "deleted": status.deleted,
         "skipped": status.skipped,
         "partial": status.partial,
-        "chunking": sorted({_chunking(entry) for entry in settings if "chunking" in entry}),
+        "chunking": sorted({described(entry) for entry in settings if "chunking" in entry}),
         "bytes": index.stat().st_size,
         "commit": status.commit,
         "query_defaults": query_defaults,
         "graph": "current" if graph is None else graph.cause,
         "left_out": left_out,
     }
-
-
-def _chunking(settings: dict[str, Any]) -> str:
-    how = settings.get("chunking")
-    shown = "paragraphs for text files, none for JSONL and CSV" if how == "auto" else how
-    return f"{shown}; {settings.get('on_long')} when long"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from embedcli.datatypes import EncodedText
+from embedcli.datatypes import EncodedText, TextPart
 from embedcli.errors import TextTooLongError, UsageError, VectorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from embedcli.datatypes import Counts, OnLong, Pooling, Record, Role, Vector, Vectors
+    from embedcli.datatypes import Counts, Encodable, OnLong, Pooling, Record, Role, Vector, Vectors
     from embedcli.encode.catalog import EncoderSettings, Model
     from embedcli.encode.encoder import Encoder
     from embedcli.index.cache import VectorCache
@@ -157,8 +157,10 @@ class Vectorizer:
         if self._shared.encoder is not None:
             self._shared.encoder.close()
 
-    def text_vectors(self, texts: Sequence[str]) -> Vectors:
+    def text_vectors(self, texts: Sequence[Encodable]) -> Vectors:
         """Return finished vectors, shape (n, dim), float32, in the order of the texts.
+
+        Parts of one text are encoded together, if they come in one call.
 
         Raises:
             TextTooLongError: A text is too long and `on_long` is `error`.
@@ -166,7 +168,7 @@ class Vectorizer:
         import numpy as np
 
         if self.is_lookup:
-            return self._look_up(texts)
+            return self._look_up([_whole(text) for text in texts])
         keys = [self._key(text) for text in texts]
         known = self._known(dict.fromkeys(keys))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
@@ -186,23 +188,31 @@ class Vectorizer:
         self._counts.encoded += len(texts)
         return self.encoder.token_vectors(texts, prompt=self.prompt)
 
-    def record_vectors(self, records: Sequence[Record]) -> Vectors:
+    def record_vectors(
+        self, records: Sequence[Record], encoded: Sequence[Encodable] | None = None
+    ) -> Vectors:
         """Return one vector a record, shape (n, dim), float32: a zero row for a blank record.
 
         A vector that came with a record is used instead of its text.
+
+        Args:
+            records: As they are.
+            encoded: What is encoded for each instead of its text.
 
         Raises:
             VectorError: A record's vector has another dimension or is of another model.
         """
         import numpy as np
 
+        texts = encoded or [record.text for record in records]
+
         to_encode = [
             row for row, record in enumerate(records) if record.vector is None and not record.is_blank
         ]
         if len(to_encode) == len(records):
-            return self.text_vectors([record.text for record in records])
+            return self.text_vectors(texts)
         vectors = np.zeros((len(records), self.dim), dtype=np.float32)
-        vectors[to_encode] = self.text_vectors([records[row].text for row in to_encode])
+        vectors[to_encode] = self.text_vectors([texts[row] for row in to_encode])
         for row, record in enumerate(records):
             if record.vector is not None:
                 vectors[row] = self.carried_vector(record, record.vector)
@@ -230,13 +240,13 @@ class Vectorizer:
         row: Vector = self._finish(vector[None, :])[0]
         return row
 
-    def _key(self, text: str) -> bytes:
+    def _key(self, text: Encodable) -> bytes:
         """Return the hash over everything that the encoder's answer for this text depends on."""
+        if isinstance(text, TextPart):
+            part = (f"late {text.start} {text.end}", self.prompt, text.text)
+            return _hash((self.fingerprint, self.pooling, *part))
         long = "truncate" if self.settings.on_long in ("truncate", "error") else "pool"
-        parts = (self.fingerprint, self.pooling, long, self.prompt, text)
-        return hashlib.blake2b(
-            b"\0".join(part.encode("utf-8", "surrogatepass") for part in parts), digest_size=16
-        ).digest()
+        return _hash((self.fingerprint, self.pooling, long, self.prompt, text))
 
     @property
     def _on_long(self) -> OnLong:
@@ -255,17 +265,34 @@ class Vectorizer:
             self._remember(found)
         return known
 
-    def _encode(self, missing: dict[bytes, str]) -> dict[bytes, EncodedText]:
-        encoder = self.encoder
-        encoded = encoder.encode(list(missing.values()), on_long=self._on_long, prompt=self.prompt)
-        fresh = {
-            key: EncodedText(tokens, vector)
-            for key, tokens, vector in zip(missing, encoded.token_counts, encoded.vectors, strict=True)
-        }
+    def _encode(self, missing: dict[bytes, Encodable]) -> dict[bytes, EncodedText]:
+        fresh: dict[bytes, EncodedText] = {}
+        whole = {key: text for key, text in missing.items() if isinstance(text, str)}
+        if whole:
+            encoded = self.encoder.encode(list(whole.values()), on_long=self._on_long, prompt=self.prompt)
+            for key, tokens, vector in zip(whole, encoded.token_counts, encoded.vectors, strict=True):
+                fresh[key] = EncodedText(tokens, vector)
+        if len(whole) < len(missing):
+            fresh |= self._encode_parts(
+                {key: text for key, text in missing.items() if isinstance(text, TextPart)}
+            )
         self._remember(fresh)
         if self._cache is not None:
             self._cache.put(fresh)
         return fresh
+
+    def _encode_parts(self, missing: dict[bytes, TextPart]) -> dict[bytes, EncodedText]:
+        """Return what the encoder gives for parts of texts; each text goes through it once."""
+        of_text: dict[str, list[bytes]] = {}
+        for key, part in missing.items():
+            of_text.setdefault(part.text, []).append(key)
+        spans = [[(missing[key].start, missing[key].end) for key in keys] for keys in of_text.values()]
+        found = self.encoder.span_vectors(list(of_text), spans, prompt=self.prompt)
+        return {
+            key: EncodedText(0, vector)
+            for keys, vectors in zip(of_text.values(), found, strict=True)
+            for key, vector in zip(keys, vectors, strict=True)
+        }
 
     def _look_up(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of a static encoder: to remember them would cost more than to make them."""
@@ -279,7 +306,7 @@ class Vectorizer:
         while len(self._remembered) > self._remember_at_most:
             self._remembered.popitem(last=False)
 
-    def _count_long(self, texts: Sequence[str], token_counts: Sequence[int]) -> None:
+    def _count_long(self, texts: Sequence[Encodable], token_counts: Sequence[int]) -> None:
         limit = self.model.manifest.max_tokens
         if max(token_counts, default=0) <= limit:
             return
@@ -287,7 +314,7 @@ class Vectorizer:
             if tokens <= limit:
                 continue
             if self.settings.on_long == "error":
-                raise TextTooLongError(repr(text[:60]), found=tokens, limit=limit)
+                raise TextTooLongError(repr(_whole(text)[:60]), found=tokens, limit=limit)
             if self.settings.on_long == "truncate":
                 self._counts.truncated += 1
             else:
@@ -298,3 +325,19 @@ class Vectorizer:
 
         shorter = truncate_dim(vectors, self.dim) if vectors.shape[1] != self.dim else vectors
         return normalize(shorter) if self.normalize else shorter
+
+
+def _whole(text: Encodable) -> str:
+    """Return a text that is not part of another.
+
+    Raises:
+        UsageError: It is part of one, which a table of tokens knows nothing of.
+    """
+    if isinstance(text, TextPart):
+        raise UsageError("late chunks need an encoder whose tokens know each other")
+    return text
+
+
+def _hash(parts: Sequence[str]) -> bytes:
+    content = b"\0".join(part.encode("utf-8", "surrogatepass") for part in parts)
+    return hashlib.blake2b(content, digest_size=16).digest()

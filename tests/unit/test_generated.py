@@ -82,7 +82,7 @@ def test_bash_completion() -> None:
     assert {"embed", "search", "index", "models"} <= set(complete("embedcli "))
     assert complete("embedcli se") == ["search"]
     assert set(complete("embedcli index ")) >= {"build", "status"}
-    assert complete("embedcli index build --chun") == ["--chunking"]
+    assert complete("embedcli index build --chunki") == ["--chunking"]
     assert complete("embedcli search --top") == ["--top-k"]
     assert complete("embedcli embed pyproj") == ["pyproject.toml"]
     assert complete("embedcli embed -o pyproj") == ["pyproject.toml"]

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from embedcli.records.chunk import SHORT_BLOCK_CHARS, chunk_text
-from embedcli.records.sections import iter_code_blocks, iter_sections
+from embedcli.records.sections import TITLE_CHARS, heading_paths, iter_code_blocks, iter_sections
 from embedcli.records.sentences import iter_sentences
 
 
@@ -168,3 +168,24 @@ def test_short_parts_are_joined_to_the_next(chunking):
     found = list(chunk_text(text, chunking, line=1, token_spans=None, max_tokens=None, overlap_tokens=0))
     assert [chunk.line for chunk in found] == [1, 6, 9]
     assert found[-1].text.splitlines()[0] in ("# End", "x = 1"), "the last one stays short"
+
+
+def test_headings_above_a_place():
+    text = (
+        "before\n\n# Guide #\n\nx\n\n## Install ##\ny\n\n### On `Debian`\nz\n\n## C# and more\nv\n\n"
+        "Second\n======\n\nw\n\nUnder\n-----\nu\n\n```\n# no heading\n```\n####\nt\n"
+    )
+    places = {letter: text.index(f"{letter}\n") + 1 for letter in "xyzvwut"}
+    paths = list(heading_paths(text, [3, *places.values()]))
+    assert paths == [
+        "",
+        "Guide",
+        "Guide > Install",
+        "Guide > Install > On `Debian`",
+        "Guide > C# and more",
+        "Second",
+        "Second > Under",
+        "Second > Under",
+    ]
+    long = list(heading_paths("# " + "word " * 1000 + "\nx", [5010]))
+    assert len(long[0]) <= TITLE_CHARS
