@@ -260,6 +260,8 @@ def _posting_problem(row: tuple[Any, ...], count: int) -> str:
         return "not what was written"
     if not isinstance(rows, bytes) or not isinstance(weights, bytes):
         return "no blobs"
+    if len(rows) % _ROW.itemsize or len(weights) % _WEIGHT.itemsize:
+        return "no whole numbers"
     offsets, values = np.frombuffer(rows, dtype=_ROW), np.frombuffer(weights, dtype=_WEIGHT)
     if not len(offsets) == len(values) > 0 or offsets[-1] >= count:
         return f"{len(offsets)} rows and {len(values)} weights do not fit {count} vectors"

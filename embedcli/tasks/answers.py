@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 JOINED_CHUNKS: Final = 3
 """Most chunks of one hit: with more, a short file would be one hit, wherever its answer stands."""
 
+JOINED_RATIO: Final = 0.8
+"""A chunk that touches a better one joins it if it is at least so close: else it only stands beside it."""
+
 ALIKE_WORDS: Final = 20
 ALIKE_RATIO: Final = 0.95
 """Texts of so many words are alike where they share this much of them; shorter ones where the words are the
@@ -44,8 +47,9 @@ def put_together(hits: Iterable[Hit], settings: SearchSettings) -> list[Hit]:
 
     Chunks are looked at in their order until there are enough hits. One of a group (`group.group_of`) that is
     there already is passed over. One whose text an earlier hit shows is only counted there, in `alike`. One
-    that stands in a text file right before or after a chunk of an earlier hit joins it, if it is among the
-    first `top_k`: what is only met while hits are filled up is no better than what stands elsewhere.
+    that overlaps a chunk of an earlier hit joins it, and one that touches it does if it is nearly as close,
+    both in text files and among the first `top_k`: what is only met while hits are filled up is no better
+    than what stands elsewhere.
 
     Args:
         hits: Single chunks, best first.
@@ -61,7 +65,8 @@ def put_together(hits: Iterable[Hit], settings: SearchSettings) -> list[Hit]:
         group = group_of(
             settings.by, path=hit.path, record=hit.id, chunk=hit.chunk, whole_file=hit.whole_file
         )
-        if group in groups:
+        # Two indexes may hold the same chunk; to show each was asked for.
+        if group in groups and settings.by != "chunk":
             continue
         groups.add(group)
         if settings.collapse and (earlier := shown.find(hit)) is not None:
@@ -73,11 +78,20 @@ def put_together(hits: Iterable[Hit], settings: SearchSettings) -> list[Hit]:
         if settings.merge and settings.by is None and hit.whole_file and looked_at <= settings.top_k:
             for other in joins.add(number, hit):
                 first, later = sorted((joins.place_of(number), other))
-                found[first] = join(found[first], found.pop(later))
-                joins.unite(first, later)
+                if _belong_together(found[first], found[later]):
+                    found[first] = join(found[first], found.pop(later))
+                    joins.unite(first, later)
         if settings.collapse:
             shown.add(number, hit)
     return list(found.values())
+
+
+def _belong_together(best: Hit, other: Hit) -> bool:
+    """Whether two hits that touch or overlap are one answer."""
+    if min(best.end, other.end) > max(best.start, other.start):
+        return True
+    near, less = (hit.score if hit.cosine is None else hit.cosine for hit in (best, other))
+    return less >= near - (1 - JOINED_RATIO) * abs(near)
 
 
 class _Joins:

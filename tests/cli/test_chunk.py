@@ -100,7 +100,22 @@ def test_an_index_holds_what_is_shown(program: Program, write: Write) -> None:
     for chunking in ("paragraphs", "markdown", "sentences", "code"):
         shown = objects(program, "docs", "--chunking", chunking)
         program("index", "build", "-q", "-i", f"{chunking}.emb", "docs", "--chunking", chunking).ok()
-        hits = program("search", "bread", "-i", f"{chunking}.emb", "-n", 1000, "--json").ok().objects
+        hits = (
+            program(
+                "search",
+                "bread",
+                "-i",
+                f"{chunking}.emb",
+                "-n",
+                1000,
+                "--by",
+                "chunk",
+                "--no-collapse",
+                "--json",
+            )
+            .ok()
+            .objects
+        )
         assert sorted((hit["path"], hit["chunk"], hit["text"]) for hit in hits) == sorted(
             (each["path"], each["chunk"], each["text"]) for each in shown
         )

@@ -60,8 +60,12 @@ def test_late_chunks_know_their_surroundings_in_files_and_in_an_index(program: P
     late = cosines(program, "-i", "x.emb", "--mode", "dense")
     separate = cosines(program, "page.md", "--chunking", "paragraphs")
     assert late[PEOPLE] > separate[PEOPLE] + 0.1
-    first = program("search", "Berlin", "page.md", *LATE, "--json", "--stats-json", "s.json").ok()
-    again = program("search", "Berlin", "page.md", *LATE, "--json", "--stats-json", "t.json").ok()
+    first = program(
+        "search", "Berlin", "page.md", *LATE, "--by", "chunk", "--json", "--stats-json", "s.json"
+    ).ok()
+    again = program(
+        "search", "Berlin", "page.md", *LATE, "--by", "chunk", "--json", "--stats-json", "t.json"
+    ).ok()
     assert first.out == again.out
     in_files = {hit["text"]: hit["cosine"] for hit in first.objects}
     assert in_files == pytest.approx(late, abs=2e-3)
@@ -149,7 +153,8 @@ def test_the_size_of_chunks_is_kept_for_each_root(program: Program, write: Write
     shared = program("chunk", "a", "--chunk-tokens", 40, "--chunk-overlap", 20, "--json").ok().objects
     for one, two in itertools.pairwise(shared):
         assert one["start"] < two["start"] < one["end"]
-    found = program("search", "word7", "a", "--chunk-tokens", 40, "--json", "-n", 100).ok().objects
+    every = ("--by", "chunk", "--no-collapse", "--json", "-n", 100)
+    found = program("search", "word7", "a", "--chunk-tokens", 40, *every).ok().objects
     unsaid = program("chunk", "a", "--chunk-tokens", 40, "--json").ok().objects
     assert sorted(hit["text"] for hit in found) == sorted(each["text"] for each in unsaid)
     # Records that are lines are cut as well once a size is said.
@@ -175,7 +180,11 @@ def test_a_title_is_encoded_with_each_chunk(program: Program, write: Write) -> N
         assert text == each["text"]
         np.testing.assert_allclose(vector, wanted[number - 1], atol=1e-3)
     hits = (
-        program("search", "Guide > Install", "guide.md", *sections, "--context-title", "--json").ok().objects
+        program(
+            "search", "Guide > Install", "guide.md", *sections, "--context-title", "--by", "chunk", "--json"
+        )
+        .ok()
+        .objects
     )
     assert hits[0]["text"] == shown[0]["text"]
     write("guide.md", GUIDE.replace("# Guide", "# Manual", 1))

@@ -198,7 +198,12 @@ def test_names_that_look_like_markup_or_options(program: Program, write: Write) 
     for name in ("[red]x[/red].txt", "[/x]", "-dash.txt", "new\nline.txt", "tab\t.txt"):
         write(name, "my dog\n")
     done = program(
-        "search", "puppy", "--json", "--", *sorted(path.name for path in program.folder.iterdir())
+        "search",
+        "puppy",
+        "--json",
+        "--no-collapse",
+        "--",
+        *sorted(path.name for path in program.folder.iterdir()),
     ).ok()
     assert {hit["path"] for hit in done.objects} == {
         "[red]x[/red].txt",

@@ -28,7 +28,7 @@ def pantry(program: Program, write: Write) -> Program:
     return program
 
 
-@pytest.mark.parametrize("place", [("docs",), ("-i", "x.emb"), ("-i", "x.emb", "--mode", "lexical")])
+@pytest.mark.parametrize("place", [("docs",), ("-i", "x.emb"), ("-i", "x.emb", "--mode", "dense")])
 def test_paragraphs_beside_each_other_are_one_hit(pantry: Program, place: tuple[str, ...]) -> None:
     text = (pantry.folder / "docs/notes.txt").read_text()
     found = pantry("search", QUESTION, *place, "-n", 3, "--json").ok().objects

@@ -182,7 +182,7 @@ def test_an_index_without_texts_has_meaning_alone(notes: Program) -> None:
     # Beside one that has texts it still takes part, by meaning.
     places = ("-i", "bare.emb", "-i", INDEX, "--json", "-n", 200)
     assert len(notes("search", "a young dog", *places).ok().objects) == len(TEXTS), "each record once"
-    both = notes("search", "a young dog", *places, "--by", "chunk").ok().objects
+    both = notes("search", "a young dog", *places, "--by", "chunk", "--no-collapse").ok().objects
     assert both[0]["text"] == TEXTS[1]
     assert next(hit["id"] for hit in both if hit["text"] is None) == "n2"
 

@@ -174,7 +174,19 @@ class Stage:
     def search(self, index: str | Path = "store/x.emb", *, worker: Worker | None = None) -> Finished:
         """Search for everything; the query's vector comes from a cache, so that no encoder is loaded."""
         return (worker or self._worker)(
-            self.program, "search", QUERY, "-i", index, "-n", 1000, "--json", "--cache", "queries.db"
+            self.program,
+            "search",
+            QUERY,
+            "-i",
+            index,
+            "-n",
+            1000,
+            "--by",
+            "chunk",
+            "--no-collapse",
+            "--json",
+            "--cache",
+            "queries.db",
         )
 
     def content(self, index: str | Path = "store/x.emb") -> Content:

@@ -83,7 +83,20 @@ def test_writes_and_reads_that_stop_short_are_gone_on_with(stage: Stage, shim: S
 @pytest.mark.parametrize(
     "command",
     [
-        ("search", QUERY, "-i", "store/x.emb", "-n", 1000, "--json", "--cache", "queries.db"),
+        (
+            "search",
+            QUERY,
+            "-i",
+            "store/x.emb",
+            "-n",
+            1000,
+            "--by",
+            "chunk",
+            "--no-collapse",
+            "--json",
+            "--cache",
+            "queries.db",
+        ),
         ("index", "status", "-i", "store/x.emb", "--json"),
     ],
     ids=["search", "status"],

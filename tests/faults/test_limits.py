@@ -23,7 +23,19 @@ from tests.faults.stage import Points, Stage
 
 STEPS = 40 if FULL else 8
 ALLOCATOR_GAVE_UP = "memory allocation of "
-SEARCH = ("search", QUERY, "-i", "store/x.emb", "-n", 1000, "--json", "--no-cache")
+SEARCH = (
+    "search",
+    QUERY,
+    "-i",
+    "store/x.emb",
+    "-n",
+    1000,
+    "--by",
+    "chunk",
+    "--no-collapse",
+    "--json",
+    "--no-cache",
+)
 STATUS = ("index", "status", "-i", "store/x.emb", "--json")
 
 

@@ -142,7 +142,18 @@ def test_an_index_that_must_not_be_written_is_read(stage: Stage) -> None:
     stage.index.chmod(0o444)
     stage.store.chmod(0o555)
     try:
-        command = ("search", "bread", "-i", "store/x.emb", "-n", 1000, "--json")
+        command = (
+            "search",
+            "bread",
+            "-i",
+            "store/x.emb",
+            "-n",
+            1000,
+            "--by",
+            "chunk",
+            "--no-collapse",
+            "--json",
+        )
         assert stage.program(*command, before=before).ok().out == clean.out
         stage.program("index", "status", "-i", "store/x.emb", before=before).ok()
         done = stage.program(*scenario.command, before=before)

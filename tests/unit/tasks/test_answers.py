@@ -122,6 +122,20 @@ def test_a_hit_takes_no_more_than_its_neighbours():
     assert len(put_together(records, SearchSettings(10, collapse=False))) == 6
 
 
+@pytest.mark.parametrize(
+    ("cosines", "start", "joins"),
+    [((0.5, 0.41), 3, True), ((0.5, 0.39), 3, False), ((0.5, 0.1), 1, True), ((-0.1, -0.11), 3, True)],
+)
+def test_what_only_touches_must_be_nearly_as_close(cosines, start, joins):
+    hits = [
+        Hit(9 - number, cosine, "f", number + 1, "f", 1, 1, "ab", whole_file=True, start=at, end=at + 2)
+        for number, (cosine, at) in enumerate(zip(cosines, (0, start), strict=True))
+    ]
+    assert len(put_together(hits, SearchSettings(10, collapse=False))) == (1 if joins else 2)
+    bm25 = [replace(each, cosine=None, score=10 * each.cosine) for each in hits]
+    assert len(put_together(bm25, SearchSettings(10, collapse=False))) == (1 if joins else 2)
+
+
 def test_texts_that_an_index_does_not_keep_have_no_join():
     first = Hit(1, 1, "f", 1, "f", 1, 1, None, start=0, end=4)
     joined = join(first, Hit(0, 0, "f", 2, "f", 3, 3, None, start=6, end=9))
