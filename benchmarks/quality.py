@@ -42,6 +42,7 @@ MODES = (
 SPARSE_MODES = (
     ("--mode", "sparse"),
     *(("--sparse-weight", weight) for weight in ("0", "0.1", "0.2", "0.3", "0.5", "1")),
+    ("--rerank", "maxsim"),
 )
 
 

@@ -289,7 +289,7 @@ complete -c embedcli -n '__fish_seen_subcommand_from models && __fish_seen_subco
 complete -c embedcli -n '__fish_seen_subcommand_from models && __fish_seen_subcommand_from verify' -s q -l quiet -d 'Print errors only.'
 complete -c embedcli -n '__fish_seen_subcommand_from models && __fish_seen_subcommand_from verify' -s h -l help -d 'Show this message and exit.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -s i -l index -r -d 'Index file, or a folder that holds one; repeat to search several. Default: EMBEDCLI_INDEX.'
-complete -c embedcli -n '__fish_seen_subcommand_from search' -l like -r -d 'Find what is like this text, or like the examples in FILE; repeated: like any of them.'
+complete -c embedcli -n '__fish_seen_subcommand_from search' -l like -r -d 'Instead of QUERY: what is like this text, or the examples in FILE; repeated: like any of them.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l and -r -d 'Hits must be like this as well; repeatable.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l not -r -d 'Hits should not be like this; repeatable.'
 complete -c embedcli -n '__fish_seen_subcommand_from search' -l hyde -r -d 'A drafted answer, or several, that the question is averaged with.'

@@ -122,7 +122,13 @@ def search(
         stdin_bytes,
     )
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
-    from embedcli.cli.search_asked import places_to_search, read_condition, read_queries, read_unit
+    from embedcli.cli.search_asked import (
+        check_read,
+        places_to_search,
+        read_condition,
+        read_queries,
+        read_unit,
+    )
     from embedcli.cli.search_bound import read_bound
     from embedcli.cli.search_cascade import read_cascade, second_look
     from embedcli.cli.search_index import IndexSearch
@@ -157,6 +163,23 @@ def search(
         expression=lexical_query,
         quiet=quiet,
     )
+    read = read_options(
+        input_format=input_format,
+        null=null and not files_from,
+        field=field,
+        column=column,
+        no_header=no_header,
+        id_field=id_field,
+        include=include,
+        exclude=exclude,
+        hidden=hidden,
+        no_ignore=no_ignore,
+        max_filesize=max_filesize,
+        max_record_bytes=max_record_bytes,
+        pre=pre,
+        pre_glob=pre_glob,
+        text=text,
+    )
     two = read_cascade(cascade, cascade_margin, cascade_depth, model=model, min_score=min_score)
     model = model if two is None else two.cheap
     again = (rerank, rerank_cmd, rerank_depth, rerank_weight)
@@ -169,13 +192,17 @@ def search(
         named=named,
         second_look="--cascade" if two is not None else "--rerank" if second is not None else None,
         by_chance=bound.unrelated_ratio is not None,
+        read=read,
     )
     typed = read_ranking(
         *(mode, fuse, alpha, lexical_query, sparse_weight),
         by_vectors_alone="--cascade" if two is not None else question.by_vectors_alone,
         many=queries is not None,
     )
-    asked = read_queries(query if question.text is None else question.text, queries, named, run)
+    wording = query if question.text is None else question.text
+    # Words alone may be all that is said.
+    words = lexical_query if mode == "lexical" and wording is None else wording
+    asked = read_queries(words, queries, named, run)
     condition = read_condition(where)
     on_index = IndexSearch(
         places, condition, path_globs, since, exact, plan, rescore, ef_search, jobs, explain_plan, typed
@@ -187,27 +214,8 @@ def search(
         model, variant = model or facts.identity.model, variant or facts.identity.variant
         dim, pooling = dim or facts.identity.dim, pooling or facts.identity.pooling
     how = chunk_settings(chunking, on_long, chunk_tokens, chunk_overlap, context_title, reads_lines=True)
-    inputs = Inputs(
-        named,
-        read_options(
-            input_format=input_format,
-            null=null and not files_from,
-            field=field,
-            column=column,
-            no_header=no_header,
-            id_field=id_field,
-            include=include,
-            exclude=exclude,
-            hidden=hidden,
-            no_ignore=no_ignore,
-            max_filesize=max_filesize,
-            max_record_bytes=max_record_bytes,
-            pre=pre,
-            pre_glob=pre_glob,
-            text=text,
-        ),
-        stdin=stdin_bytes(),
-    )
+    check_read(read, how, on_index=facts is not None, has_examples=question.has_files)
+    inputs = Inputs(named, read, stdin=stdin_bytes())
     final = SearchSettings(
         top_k,
         bound.min_score,

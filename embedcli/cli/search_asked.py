@@ -1,13 +1,15 @@
 """What `search` is asked, and where it looks."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from embedcli.cli.run import Run
     from embedcli.datatypes import By, Record
+    from embedcli.tasks.chunk_settings import ChunkSettings
     from embedcli.where import Condition
 
 
@@ -94,3 +96,38 @@ def _carries_data(mode: int) -> bool:
     import stat
 
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+
+
+_ABOUT_FILES = frozenset(
+    {"include", "exclude", "hidden", "respect_ignore_files", "max_filesize_bytes", "format"}
+)
+_ABOUT_RECORDS = frozenset({"text_fields", "columns", "header", "id_field"})
+
+
+def check_read(
+    read: "Mapping[str, Any]", how: "ChunkSettings", *, on_index: bool, has_examples: bool
+) -> None:
+    """Refuse to read an index in another way than it was built.
+
+    Args:
+        read: What was said about reading.
+        how: What was said about chunks.
+        on_index: Whether an index is searched.
+        has_examples: Whether the question is made of records, which fields and columns are about, too.
+
+    Raises:
+        UsageError: Something was said that only files can do.
+    """
+    from embedcli.errors import UsageError
+
+    if not on_index:
+        return
+    # -0 is about what is printed as well.
+    told = {key: value for key, value in read.items() if (key, value) != ("format", "null")}
+    said = set(told) & (_ABOUT_FILES if has_examples else _ABOUT_FILES | _ABOUT_RECORDS)
+    if said or how.chunking is not None or how.chosen():
+        raise UsageError(
+            "how files are read and cut was settled when the index was built;"
+            " --include, --field, --format, --chunking and their like say nothing to a search of it",
+            hint="--path and --where narrow an index; PATH… searches files",
+        )

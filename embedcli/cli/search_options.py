@@ -13,7 +13,7 @@ Like: TypeAlias = Annotated[
     typer.Option(
         "--like",
         metavar="TEXT|@FILE",
-        help="Find what is like this text, or like the examples in FILE; repeated: like any of them.",
+        help="Instead of QUERY: what is like this text, or the examples in FILE; repeated: like any of them.",
     ),
 ]
 And: TypeAlias = Annotated[

@@ -88,8 +88,11 @@ class Show:
         from embedcli.errors import UsageError
         from embedcli.tasks.inputs import SeenLines
 
-        if as_json + as_trec + names_only + counts_only > 1:
+        forms = as_json + as_trec + names_only + counts_only
+        if forms > 1:
             raise UsageError("--json, --trec, -l and -c exclude each other")
+        if forms and (lines_before or lines_after):
+            raise UsageError("-A, -B and -C show lines; --json, --trec, -l and -c do not")
         if null and not list_named and (as_json or as_trec or lines_before or lines_after):
             raise UsageError(
                 "-0 ends each hit with NUL; --json, --trec, -A, -B and -C print lines",
@@ -99,7 +102,7 @@ class Show:
         self._style = hit_style(color, null=null and not list_named)
         self._as_trec = as_trec
         self._as_json, self._names_only, self._counts_only = as_json, names_only, counts_only
-        self._explain, self._expression, self._quiet = explain, expression, quiet
+        self._explain, self._expression, self._quiet, self._many = explain, expression, quiet, many
         if explain and (as_trec or names_only or counts_only or lines_before or lines_after):
             raise UsageError("--explain shows each hit; --trec, -l, -c, -A, -B and -C do not")
         if many and (lines_before or lines_after):
@@ -143,7 +146,7 @@ class Show:
             (number, place)
             for number, (record, hits) in enumerate(zip(asked, found, strict=True))
             for place, hit in enumerate(hits)
-            if is_clipped(hit, self._style, record.id if len(asked) > 1 else None)
+            if is_clipped(hit, self._style, record.id if self._many else None)
         ]
         long = [LongHit(number, found[number][place].text or "") for number, place in places]
         for (number, place), start in zip(
@@ -184,7 +187,7 @@ class Show:
                             hits,
                             output,
                             self._style,
-                            query if len(queries) > 1 else None,
+                            query if self._many else None,
                             explain=self._explain,
                             marks=self._marks(asked[number].text, hits),
                             starts=self._starts[number] if self._starts else (),

@@ -1,9 +1,9 @@
 """Questions that are more than one text: `--like`, `--and`, `--not`, `--hyde`, `--prf`, `--fuse-queries`."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from embedcli.cli.run import Run
     from embedcli.cli.search_index import IndexSearch
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from embedcli.vectors.set_query import SetQuery
 
 
+_ABOUT_FIELDS = ("text_fields", "columns", "header", "id_field")
+"""What was said about reading that holds for examples, too."""
+
+
 class Question(NamedTuple):
     """What is asked beside the text of a question.
 
@@ -26,6 +30,7 @@ class Question(NamedTuple):
         as_one: What several questions that are one are called; None where each has hits of its own.
         label: What the question is called in the output; None for its text.
         text: The words that are wanted, where parts are combined; None for a plain question.
+        has_files: Whether something of it was read from a file.
     """
 
     sets: "SetQuestion | None" = None
@@ -34,6 +39,7 @@ class Question(NamedTuple):
     as_one: str | None = None
     label: str | None = None
     text: str | None = None
+    has_files: bool = False
 
     @property
     def by_vectors_alone(self) -> str | None:
@@ -161,6 +167,7 @@ def read_question(
     named: list[str],
     second_look: str | None,
     by_chance: bool,
+    read: "Mapping[str, Any]",
 ) -> Question:
     """Return what was asked, checked.
 
@@ -177,6 +184,7 @@ def read_question(
         named: The paths that are searched.
         second_look: The option that looks at hits again, if there is one.
         by_chance: Whether the lowest score is to be found: `--min-score auto`.
+        read: What was said about reading.
 
     Raises:
         UsageError: Two options contradict each other, or a file has nothing in it.
@@ -196,28 +204,32 @@ def read_question(
         raise UsageError("--prf asks twice, which only an index can answer", hint="-i FILE")
     if as_one and queries is None:
         raise UsageError("--fuse-queries makes the questions of --queries one", hint="--queries FILE")
-    files = [
-        value for value in (*(like or ()), *(also or ()), *(without or ()), f"@{hyde}") if value[:1] == "@"
-    ]
+    # As `--like` has it, or the name alone.
+    hyde = None if hyde is None else hyde.removeprefix("@")
+    parts = (*(like or ()), *(also or ()), *(without or ()))
+    files = [value for value in (*parts, f"@{hyde}") if value.startswith("@")]
     if files.count(f"@{STDIN_NAME}") + named.count(STDIN_NAME) > 1:
         raise UsageError("standard input can be read once")
+    reading = {key: read[key] for key in _ABOUT_FIELDS if key in read}
     sets = None
     if has_sets:
         own = [] if query is None else [_text(query)]
         sets = SetQuestion(
-            (*own, *(_examples(value) for value in like or ())),
-            tuple(_examples(value) for value in also or ()),
-            tuple(_examples(value) for value in without or ()),
+            (*own, *(_examples(value, reading) for value in like or ())),
+            tuple(_examples(value, reading) for value in also or ()),
+            tuple(_examples(value, reading) for value in without or ()),
         )
-    drafts = None if hyde is None else tuple(_records("--hyde", hyde))
+    drafts = None if hyde is None else tuple(_records("--hyde", hyde, reading))
     wanted = [] if query is None else [query]
     words = [*wanted]
     for option, values in (("--like", like), ("--and", also), ("--not", without)):
         words += [f"{option} {value}" for value in values or ()]
     if not has_sets:
-        return Question(None, drafts, prf, queries if as_one else None)
+        as_file = queries if as_one else None
+        return Question(None, drafts, prf, as_file, has_files=drafts is not None)
     wanted += [value for value in (*(like or ()), *(also or ())) if not value.startswith("@")]
-    return Question(sets, label=" ".join(words), text=" ".join(wanted))
+    has_files = any(value.startswith("@") for value in parts)
+    return Question(sets, label=" ".join(words), text=" ".join(wanted), has_files=has_files)
 
 
 def _check_sets(other: str | None, *, by_chance: bool) -> None:
@@ -240,16 +252,16 @@ def _text(text: str) -> "Examples":
     return Examples(text, (Record("1", text),), is_question=True)
 
 
-def _examples(value: str) -> "Examples":
+def _examples(value: str, reading: "Mapping[str, Any]") -> "Examples":
     """Return a text, or the records of a file whose name stands behind `@`."""
     from embedcli.tasks.sets import Examples
 
     if not value.startswith("@"):
         return _text(value)
-    return Examples(value[1:], tuple(_records(value, value[1:])), is_question=False)
+    return Examples(value, tuple(_records("an example", value[1:], reading)), is_question=False)
 
 
-def _records(option: str, file: str) -> "list[Record]":
+def _records(option: str, file: str, reading: "Mapping[str, Any]") -> "list[Record]":
     """Return the records of a file, a text file as one.
 
     Raises:
@@ -262,13 +274,16 @@ def _records(option: str, file: str) -> "list[Record]":
     from embedcli.errors import UsageError
     from embedcli.tasks.inputs import Inputs
 
-    if Path(file).is_dir():
-        raise UsageError(f"{option} {file} is a folder", hint="a file")
+    if not file or Path(file).is_dir():
+        raise UsageError(f"{option}: {file or '@'} is no file", hint="@FILE, or a text")
 
     def stop(problem: Problem) -> None:
-        raise UsageError(f"{problem.where}: {problem.reason}")
+        raise UsageError(
+            f"{option}: {problem.where}: {problem.reason}",
+            hint="--field and --column are about examples, too",
+        )
 
-    options = dict.fromkeys(("text_as", "named_text_as", "stdin_text_as"), "whole")
+    options = {**dict.fromkeys(("text_as", "named_text_as", "stdin_text_as"), "whole"), **reading}
     found = list(Inputs([file], options, stdin_bytes()).records(Counts(), stop))
     if all(record.is_blank for record in found):
         raise UsageError(f"{file}: no text in it")

@@ -88,7 +88,8 @@ def read_ranking(
         if value is not None and how in ("dense", "lexical", "sparse"):
             raise UsageError(f"{option} is about --mode hybrid")
     if expression is not None and how in ("dense", "sparse"):
-        raise UsageError(f"--lexical-query looks for words, which --mode {how} does not")
+        other = by_vectors_alone or f"--mode {how}"
+        raise UsageError(f"--lexical-query looks for words, which {other} does not")
     if expression is not None and many:
         raise UsageError("--lexical-query goes with one query, not with --queries")
     return TypedRanking(how, fusion, alpha, expression, sparse_weight)

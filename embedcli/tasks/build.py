@@ -79,6 +79,8 @@ def build_index(
         if path != STDIN_NAME and not os.path.lexists(path):
             raise MissingPathError(path)
     check_said(settings, vectorizer)
+    if not settings.paths and settings.graph is None and not index.exists():
+        raise _nothing_to_read(index)
     with open_for_writing(index, identity, lock_timeout_seconds=settings.lock_timeout_seconds) as connection:
         writer = IndexWriter(index, connection, identity, may_shrink=settings.may_shrink)
         build = Build(index, settings, vectorizer, writer, counts, on_problem, stdin, sparse=sparse)
@@ -95,6 +97,12 @@ def build_index(
             on_progress=on_graph,
         )
         return build.report
+
+
+def _nothing_to_read(index: Path) -> UsageError:
+    return UsageError(
+        f"{index}: no paths to read", hint="embedcli index build PATH…, or - for standard input"
+    )
 
 
 def connection_roots(connection: Any) -> list[bytes]:
@@ -131,9 +139,7 @@ class Build:
             shown_path(root_from_stored(stored, self._index)) for stored in stored_roots
         )
         if not paths and self._settings.graph is None:
-            raise UsageError(
-                f"{self._index}: no paths to read", hint="embedcli index build PATH…, or - for standard input"
-            )
+            raise _nothing_to_read(self._index)
         work: list[tuple[Root, Source, bytes]] = []
         vanished: list[int] = []
         for path in paths:

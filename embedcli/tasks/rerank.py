@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from embedcli.datatypes import ScorePart
 from embedcli.errors import UsageError
@@ -24,6 +25,9 @@ DEFAULT_DEPTH: Final = 50
 
 MAXSIM_WEIGHT: Final = 1.0
 """Weight of the token-level score beside those that ranked before. Measured: docs/search.md."""
+
+_NUMBER_BYTES = 1024
+"""Most bytes that a program may write for a pair, so that one that never ends takes no memory."""
 
 _TEXTS_AT_A_TIME = 64
 """Texts whose token vectors are held at once: 25 MB at 256 tokens of 384 numbers."""
@@ -90,8 +94,6 @@ def command_values(asked: Sequence[Record], found: Sequence[Sequence[Hit]], comm
     Raises:
         UsageError: It cannot be run, fails, or does not write one finite number for each pair.
     """
-    import subprocess
-
     from embedcli.records.command import command_words
 
     words = command_words("--rerank-cmd", command)
@@ -102,15 +104,8 @@ def command_values(asked: Sequence[Record], found: Sequence[Sequence[Hit]], comm
     ]
     if not pairs:
         return [[] for _ in found]
-    try:
-        done = subprocess.run(
-            words, input="".join(f"{pair}\n" for pair in pairs).encode(), stdout=subprocess.PIPE, check=False
-        )
-    except OSError as error:
-        raise UsageError(f"--rerank-cmd {words[0]}: {error.strerror}") from error
-    if done.returncode:
-        raise UsageError(f"--rerank-cmd {command}: ended with exit code {done.returncode}")
-    numbers = iter(_numbers(done.stdout, len(pairs), command))
+    out = _run(words, "".join(f"{pair}\n" for pair in pairs).encode(), _NUMBER_BYTES * len(pairs), command)
+    numbers = iter(_numbers(out, len(pairs), command))
     return [[next(numbers) for _ in hits] for hits in found]
 
 
@@ -213,6 +208,43 @@ def _text_of(hit: Hit) -> str:
     if hit.text is None:
         raise UsageError("an index without texts has nothing that could be looked at again")
     return hit.text
+
+
+def _run(words: Sequence[str], given: bytes, limit_bytes: int, command: str) -> bytes:
+    """Return what a program writes.
+
+    Raises:
+        UsageError: It cannot be run, fails, or writes more than it may.
+    """
+    import subprocess
+    from threading import Thread
+
+    try:
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    except OSError as error:
+        raise UsageError(f"--rerank-cmd {words[0]}: {error.strerror}") from error
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        writer = Thread(target=_feed, args=(process.stdin, given))
+        writer.start()
+        out = process.stdout.read(limit_bytes + 1)
+        if len(out) > limit_bytes:
+            process.kill()
+        writer.join()
+    if len(out) > limit_bytes:
+        raise UsageError(
+            f"--rerank-cmd {command}: wrote more than {limit_bytes} bytes", hint="one number a line"
+        )
+    if process.returncode:
+        raise UsageError(f"--rerank-cmd {command}: ended with exit code {process.returncode}")
+    return out
+
+
+def _feed(stream: IO[bytes], given: bytes) -> None:
+    """Write to a program that may have ended."""
+    with contextlib.suppress(BrokenPipeError), stream:
+        stream.write(given)
 
 
 def _numbers(out: bytes, count: int, command: str) -> list[float]:

@@ -84,6 +84,8 @@ def search_by_words(
     from embedcli.tasks.search import check_queries
 
     check_queries(asked)
+    if not any(record.text.strip() for record in asked) and ranking.expression is None:
+        raise UsageError("the queries have no words, and --mode lexical looks for nothing else")
     with contextlib.ExitStack() as stack:
         opened = open_indexes(stack, indexes, settings, on_notice)
         _check_texts(opened)

@@ -63,7 +63,7 @@ def set_query(question: SetQuestion, queries: Vectorizer, documents: Vectorizer)
         found = (queries if examples.is_question else documents).record_vectors(examples.records)
         vector: Vector = found.mean(axis=0)
         if not vector.any():
-            raise UsageError(f"{examples.name}: no text in it to be like")
+            raise UsageError(f"{examples.name!r} has no words to be like")
         return vector
 
     return SetQuery(*(tuple(map(mean, part)) for part in question))
@@ -91,7 +91,7 @@ def _parts(query: SetQuery, found: SetCandidate) -> dict[str, ScorePart]:
         for number, cosine in enumerate(own, start=1):
             counts = nearest is None or (cosine == nearest and not counted)
             counted |= counts
-            key = name if len(own) == 1 else f"{name} {number}"
+            key = name if len(own) == 1 else f"{name}-{number}"
             parts[key] = ScorePart(cosine, shared if counts else 0.0, weight)
     return parts
 

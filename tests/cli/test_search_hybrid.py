@@ -292,6 +292,10 @@ def test_a_second_look_by_a_program(notes: Program, write: Write) -> None:
     done = search(notes, "dog", "--rerank-cmd", "no-such-program")
     assert (done.code, done.out) == (2, b"")
     assert done.err == "embedcli: --rerank-cmd no-such-program: No such file or directory\n"
+    endless = search(notes, "dog", "--rerank-cmd", "yes")
+    assert (endless.code, endless.out, "wrote more than" in endless.err) == (2, b"", True)
+    deaf = search(notes, "dog", "--rerank-cmd", "true")
+    assert (deaf.code, "wrote 0 lines" in deaf.err) == (2, True)
 
 
 @pytest.mark.parametrize(

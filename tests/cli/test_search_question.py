@@ -170,8 +170,8 @@ def test_a_ready_vector_is_a_question(shop: Program) -> None:
         ),
         (("--like", "@none.txt", "rows.jsonl"), "none.txt"),
         (("--like", "@empty.txt", "rows.jsonl"), "empty.txt: no text in it"),
-        (("--like", "@.", "rows.jsonl"), "is a folder"),
-        (("--like", "  ", "rows.jsonl"), "no text in it"),
+        (("--like", "@.", "rows.jsonl"), "an example: . is no file"),
+        (("--like", "  ", "rows.jsonl"), "'  ' has no words to be like"),
         (("battery", "--hyde", "-", "-"), "standard input can be read once"),
         (
             ("battery", "--hyde", "rows.jsonl", "-i", "x.emb", "--mode", "lexical"),
@@ -192,3 +192,66 @@ def test_what_contradicts_itself_is_refused(
     assert (done.code, done.out) == (2, b"")
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+def test_fields_and_columns_are_about_examples_too(shop: Program, write: Write) -> None:
+    write("examples.csv", "n,body\n1,The boots hurt and nobody answers.\n")
+    for place in PLACES:
+        plain = shop("search", "--like", "@examples.csv", *place, "-n", 1)
+        assert (plain.code, "no column 'text'" in plain.err or "--column" in plain.err) == (2, True)
+    found = shop("search", "--like", "@examples.csv", "-i", "x.emb", "--column", "body", "-n", 1, "--json")
+    assert found.ok().objects[0]["id"] == "r4"
+    write("draft.txt", "The parcel was broken.")
+    drafted = [
+        shop("search", "what went wrong", "-i", "x.emb", "--hyde", name, "--json").ok().out
+        for name in ("draft.txt", "@draft.txt")
+    ]
+    assert drafted[0] == drafted[1]
+
+
+def test_words_alone_may_be_all_that_is_asked(shop: Program) -> None:
+    found = shop(
+        "search", "--mode", "lexical", "--lexical-query", "batter* NOT laptop", "-i", "x.emb", "--json"
+    )
+    assert {hit["id"] for hit in found.ok().objects} == {"r0", "r2"}
+    bare = shop("embed", "--role", "query", "--string", "broken parcel", "--no-text").ok().out
+    done = shop("search", "--queries", "-", "-i", "x.emb", "--mode", "lexical", stdin=bare)
+    assert (done.code, "the queries have no words" in done.err) == (2, True)
+
+
+def test_each_of_many_questions_is_named_even_if_it_is_one(shop: Program) -> None:
+    for count in (1, 2):
+        lines = (
+            shop("search", "--queries", "-", "-i", "x.emb", "-n", 1, stdin=b"battery\n" * count).ok().lines
+        )
+        assert [line.split(":")[:2] for line in lines] == [[str(n + 1), "rows.jsonl"] for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--include=*.md",
+        "--field=title",
+        "--format=lines",
+        "--chunking=late",
+        "--chunk-tokens=9",
+        "--context-title",
+    ],
+)
+def test_an_index_is_read_as_it_was_built(shop: Program, option: str) -> None:
+    done = shop("search", "battery", "-i", "x.emb", option)
+    assert (done.code, done.out) == (2, b"")
+    assert "settled when the index was built" in done.err
+    assert shop("search", "battery", "rows.jsonl", "--field=text").code == 0
+
+
+def test_lines_around_hits_are_no_other_form(shop: Program) -> None:
+    for form in ("--json", "--trec", "-l", "-c"):
+        done = shop("search", "battery", "-i", "x.emb", form, "-C", 1)
+        assert (done.code, done.out, "-A, -B and -C show lines" in done.err) == (2, b"", True)
+
+
+def test_a_build_of_nothing_leaves_nothing(shop: Program) -> None:
+    done = shop("index", "build", "-i", "none.emb")
+    assert (done.code, "no paths to read" in done.err) == (2, True)
+    assert not (shop.folder / "none.emb").exists()
