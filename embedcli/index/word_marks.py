@@ -26,11 +26,55 @@ _FIRST_MARK: Final = 0xF0000
 """Private-use characters, of which one or two that a text does not hold stand for the marks."""
 
 
+_LITTLE_WORDS: Final = frozenset(
+    (
+        *(
+            "a",
+            "an",
+            "and",
+            "are",
+            "as",
+            "at",
+            "be",
+            "by",
+            "can",
+            "do",
+            "does",
+            "for",
+            "from",
+            "how",
+            "i",
+            "if",
+            "in",
+        ),
+        *(
+            "is",
+            "it",
+            "its",
+            "my",
+            "of",
+            "on",
+            "or",
+            "that",
+            "the",
+            "there",
+            "this",
+            "to",
+            "was",
+            "what",
+            "when",
+        ),
+        *("where", "which", "who", "why", "will", "with", "you", "your"),
+    )
+)
+"""English words that stand in every question and lead the eye nowhere: not marked where there are others."""
+
+
 class WordMarks:
     """Finds the words of one question in texts; `highlight` of SQLite's FTS5 knows their places.
 
-    A word of a text is marked if it has a stem that the question has. Nothing of the question is taken for
-    syntax.
+    A word of a text is marked if it has a stem that the question has, but for the little ones that any
+    question has. Nothing of the question is taken for syntax.
     """
 
     def __init__(self, question: str, expression: str | None = None) -> None:
@@ -92,8 +136,9 @@ def words_held(question: str, texts: Sequence[str]) -> list[int]:
 
 
 def _expressions(question: str) -> Iterator[str]:
-    """Yield expressions that together match each word of a question."""
-    words = list(WordCounter().words(question).values())
+    """Yield expressions that together match each word of a question that is to be marked."""
+    every = list(WordCounter().words(question).values())
+    words = [word for word in every if word not in _LITTLE_WORDS] or every
     for start in range(0, len(words), _WORDS_AT_A_TIME):
         yield " OR ".join(f'"{word}"' for word in words[start : start + _WORDS_AT_A_TIME])
 
