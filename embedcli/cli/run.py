@@ -37,6 +37,9 @@ EXIT_CODES = {
 
 _NOTICES_SHOWN = 3
 
+_ALIKE_SHOWN = 10
+"""Errors of one kind in one file that are told one by one: a wrong field name is one in every line."""
+
 
 class Run:
     """Counts and problems of one run.
@@ -55,6 +58,7 @@ class Run:
         self._stats_json = stats_json
         self._has_errors = False
         self._notices: list[Problem] = []
+        self._alike: dict[tuple[str, str], int] = {}
         self._hints: set[str] = set()
         self._start, self._cpu_start = time.monotonic(), time.process_time()
 
@@ -62,6 +66,10 @@ class Run:
         """Say an error at once; keep what a rule left out for the end."""
         if problem.is_error:
             self._has_errors = True
+            kind = (_file_of(problem.where), problem.reason.split(";")[0])
+            self._alike[kind] = self._alike.get(kind, 0) + 1
+            if self._alike[kind] > _ALIKE_SHOWN and not self.verbose:
+                return
             # The same advice once: a file may have it for every line.
             hint = "" if problem.hint in self._hints else problem.hint
             self._hints.add(hint)
@@ -91,6 +99,9 @@ class Run:
             extra: More counts for `--stats-json`.
             found_wins: Whether code 0 stands although an input could not be read, as in `grep -q`.
         """
+        for (place, reason), count in self._alike.items():
+            if count > _ALIKE_SHOWN and not self.verbose:
+                say(f"{place}: {count - _ALIKE_SHOWN} more lines: {reason}; -v names them")
         if not self.quiet:
             self._say_notices()
         self._write_stats(extra or {})
@@ -127,6 +138,12 @@ class Run:
         }
         with open_output(self._stats_json) as stream:
             stream.write(json.dumps(stats).encode() + b"\n")
+
+
+def _file_of(where: str) -> str:
+    """Return the file of a place such as `path:line`."""
+    path, _, line = where.rpartition(":")
+    return path if path and line.isdecimal() else where
 
 
 def stdin_is_terminal() -> bool:

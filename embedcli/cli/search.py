@@ -303,7 +303,7 @@ def _in_records(
     with Progress("records", enabled=not run.quiet) as progress:
         records = inputs.for_search(chunks.chunking).records(run.counts, run.on_problem, progress.update)
         if condition is not None:
-            records = matching(records, condition)
+            records = matching(records, condition, run.notice)
         if show.needs_lines:
             records = show.seen.keep(records)
         text_fields = read.columns or read.text_fields

@@ -144,7 +144,7 @@ class OpenIndex:
     @cached_property
     def allowed(self) -> Rows | None:
         """The rows that may be found, ascending; None for all."""
-        return select_rows(self._reader, self._settings.selection)
+        return select_rows(self._reader, self._settings.selection, self._on_notice)
 
     def nearest(
         self, queries: Vectors, limits: Limits, on_plan: Callable[[Path, Workload, Plan], None]

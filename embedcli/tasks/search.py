@@ -12,6 +12,7 @@ from embedcli.tasks.chunk_settings import ChunkSettings, check_chunking
 from embedcli.tasks.chunks import chunking_of, is_whole_file, record_cuts
 from embedcli.tasks.group import GroupedTop, group_of, runs_to_choose_from
 from embedcli.tasks.pipeline import batches, in_turn, overlapped
+from embedcli.tasks.select import UnseenFields
 from embedcli.tasks.sets import ranked_by_set
 
 if TYPE_CHECKING:
@@ -82,11 +83,19 @@ def query_vectors(queries: Sequence[Record], vectorizer: Vectorizer) -> Vectors:
     return vectorizer.record_vectors(queries)
 
 
-def matching(records: Iterable[Record], condition: Condition) -> Iterator[Record]:
-    """Yield the records whose fields meet a condition; `id` and `path` count as fields of their own."""
+def matching(
+    records: Iterable[Record], condition: Condition, on_notice: Callable[[str], None] = lambda _notice: None
+) -> Iterator[Record]:
+    """Yield the records whose fields meet a condition; `id` and `path` count as fields of their own.
+
+    `on_notice` is told, in the end, of fields that no record has.
+    """
+    unseen = UnseenFields(condition)
     for record in records:
+        unseen.look_at(record.fields)
         if condition.matches({"id": record.id, "path": record.path, **record.fields}):
             yield record
+    unseen.tell(on_notice)
 
 
 def search_records(

@@ -13,6 +13,7 @@ from embedcli.records.glob import compile_glob, matches
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -46,8 +47,34 @@ class Selection:
         return self.where is None and not self.path_globs and self.since_ns is None
 
 
-def select_rows(reader: IndexReader, selection: Selection) -> Rows | None:
+class UnseenFields:
+    """The fields that a condition names and no record so far has: a name may be misspelt."""
+
+    def __init__(self, condition: Condition | None) -> None:
+        """Start with all fields that stand for none of the record's own facts."""
+        named = frozenset() if condition is None else condition.fields_named
+        self._names = set(named - {"id", "path"})
+
+    def look_at(self, fields: Mapping[str, Json]) -> None:
+        """Look at one more record."""
+        if self._names:
+            self._names -= {name for name in self._names if name in fields or name.split(".")[0] in fields}
+
+    def tell(self, on_notice: Callable[[str], None]) -> None:
+        """Say which fields no record had."""
+        for name in sorted(self._names):
+            on_notice(f"--where: no record has a field {name!r}")
+
+
+def select_rows(
+    reader: IndexReader, selection: Selection, on_notice: Callable[[str], None] = lambda _notice: None
+) -> Rows | None:
     """Return the rows that a selection lets through, ascending; None if it asks nothing. O(records).
+
+    Args:
+        reader: The index.
+        selection: What is asked.
+        on_notice: Told of fields that no record has.
 
     Raises:
         UsageError: A glob is wrong.
@@ -66,6 +93,7 @@ def select_rows(reader: IndexReader, selection: Selection) -> Rows | None:
     condition = selection.where
     fields_named = condition.fields_named if condition is not None else frozenset()
     records = []
+    unseen = UnseenFields(condition)
     for number, source, name, fields in reader.iter_records():
         if source not in paths:
             continue
@@ -73,6 +101,7 @@ def select_rows(reader: IndexReader, selection: Selection) -> Rows | None:
             values = _parsed(fields)
             if values is None:
                 raise damaged(reader.path, f"the fields of record {number}")
+            unseen.look_at(values)
             if "id" in fields_named:
                 values.setdefault("id", name)
             if "path" in fields_named:
@@ -80,6 +109,7 @@ def select_rows(reader: IndexReader, selection: Selection) -> Rows | None:
             if not condition.matches(values):
                 continue
         records.append(number)
+    unseen.tell(on_notice)
     return reader.rows_of_records(np.array(sorted(records), dtype=np.int64))
 
 

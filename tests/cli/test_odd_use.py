@@ -14,6 +14,7 @@ from tests.conftest import Program, without_privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Write = Callable[..., object]
 
@@ -110,3 +111,27 @@ def test_a_signal_while_libraries_are_loaded_is_no_bug(program: Program, docs: N
         # Before the handler is set the signal ends the process; after the end of the work there is none.
         assert process.returncode in (130, -signal.SIGINT, 0), err.decode()
         assert b"bug" not in b"".join(said)
+
+
+def test_one_mistake_is_not_told_for_every_line(program: Program, write: Callable[..., Path]) -> None:
+    write("rows.jsonl", '{"body": "a dog"}\n' * 500 + '{"body"\n' * 2)
+    done = program("embed", "rows.jsonl")
+    lines = done.err.splitlines()
+    assert done.code == 3
+    assert len([line for line in lines if "no field 'text'" in line]) == 11
+    assert any(line.startswith("embedcli: rows.jsonl: 490 more lines: no field 'text'") for line in lines)
+    assert [line for line in lines if ":501:" in line]
+    assert [line for line in lines if ":502:" in line]
+    every = program("embed", "rows.jsonl", "-v")
+    assert len([line for line in every.err.splitlines() if "no field 'text'" in line]) == 500
+
+
+def test_a_field_that_no_record_has_is_named(program: Program, write: Callable[..., Path]) -> None:
+    write("rows.jsonl", '{"text": "a dog", "meta": {"lang": "en"}}\n')
+    program("index", "build", "-q", "-i", "x.emb", "rows.jsonl").ok()
+    for place in (("rows.jsonl",), ("-i", "x.emb")):
+        done = program("search", "dog", *place, "--where", 'staus = "open" and id = "x"')
+        assert (done.code, done.out) == (1, b"")
+        assert done.err == "embedcli: --where: no record has a field 'staus'\n"
+        assert program("search", "dog", *place, "--where", 'meta.lang = "de"').err == ""
+        assert program("search", "dog", *place, "--where", 'staus = "open"', "-q").err == ""
