@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,23 @@ TEXTS = [
 QUERY = "which dog runs"
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("built") / "pets.emb"
+
+
 @pytest.fixture
-def shelf(program: Program, write: Write) -> Program:
+def shelf(program: Program, write: Write, built: Path) -> Program:
     """The program beside `pets.jsonl` and an index of it by the static model, with the model `judge`."""
     home = program.folder / "models"
     write_pair_model(home / "judge", max_tokens=24)
     rows = [{"id": f"n{number}", "text": text, "even": number % 2 == 0} for number, text in enumerate(TEXTS)]
     write("pets.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     with_models = Program(program.folder, {**program.environment, "EMBEDCLI_MODELS": str(home)})
-    with_models("index", "build", "-m", "static", "-i", "pets.emb", "pets.jsonl", "-q").ok()
+    if not built.exists():
+        with_models("index", "build", "-m", "static", "-i", "pets.emb", "pets.jsonl", "-q").ok()
+        shutil.copy(with_models.folder / "pets.emb", built)
+    shutil.copy(built, with_models.folder)
     return with_models
 
 
