@@ -17,14 +17,12 @@ import json
 import math
 import sqlite3
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from quality import ndcg, relevance
+from quality import ndcg, relevance, run
 
 POOL, ALPHA, K1, B, TOP_K = 100, 0.45, 1.2, 0.75, 10
 TOKENIZER = "porter unicode61"
@@ -63,8 +61,7 @@ class Collection:
         with tempfile.TemporaryDirectory() as work:
             asked, out = Path(work) / "asked.jsonl", Path(work) / "asked.npy"
             asked.write_text("".join(json.dumps({"text": text}) + "\n" for text in self.queries.values()))
-            command = [sys.executable, "-m", "embedcli", "embed", "--role", "query", asked, "-o", out, "-q"]
-            subprocess.run(command, check=True)
+            run("embed", "--role", "query", asked, "-o", out, "-q")
             return np.load(out)
 
     def weight(self, rows: int) -> float:

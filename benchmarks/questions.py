@@ -27,11 +27,11 @@ import argparse
 import fnmatch
 import json
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
+
+from min_score import run
 
 COLLECTIONS = {
     "docs": "README.md and docs/*.md of this project",
@@ -166,15 +166,6 @@ def main() -> None:
             for mode in MODES:
                 ranks[name, mode] = first_right(name, index, work, mode)
     show(ranks)
-
-
-def run(*arguments: object) -> bytes:
-    """Run the program and return what it printed; code 1 is nothing found."""
-    command = [sys.executable, "-m", "embedcli", *map(str, arguments)]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE)
-    if done.returncode not in (0, 1):
-        sys.exit(f"failed: {arguments}")
-    return done.stdout
 
 
 def first_right(name: str, index: Path, work: Path, mode: tuple[str, ...]) -> list[int | None]:

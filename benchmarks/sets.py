@@ -15,10 +15,11 @@ import json
 import random
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from quality import run
 
 TOP_K = 20
 LEAST_SHARED = 15
@@ -142,12 +143,6 @@ def package_tags(packages: str) -> dict[str, set[str]]:
         if name and listed:
             tags[name[1]] = set(re.findall(r"[\w+-]+::[\w+:-]+", listed[1]))
     return tags
-
-
-def run(*arguments: object) -> bytes:
-    """Run the program and return what it printed."""
-    command = [sys.executable, "-m", "embedcli", *map(str, arguments)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
 if __name__ == "__main__":

@@ -20,11 +20,12 @@ def read_bound(min_score: str | None) -> Bound:
         UsageError: It is neither `auto` nor a number from -1 to 1.
     """
     from embedcli.errors import UsageError
-    from embedcli.tasks.background import UNRELATED_RATIO
 
     if min_score is None:
         return Bound(None, None)
     if min_score == "auto":
+        from embedcli.tasks.background import UNRELATED_RATIO
+
         return Bound(None, UNRELATED_RATIO)
     try:
         cosine = float(min_score)

@@ -51,9 +51,11 @@ class Question(NamedTuple):
     @property
     def depth(self) -> int:
         """Hits of each question that are needed to make one list of them; 0 where each has its own."""
+        if self.as_one is None:
+            return 0
         from embedcli.tasks.ranking import POOL
 
-        return 0 if self.as_one is None else POOL
+        return POOL
 
     def check_has_vectors(self, mode: "SearchMode") -> None:
         """Refuse what moves a vector where none ranks.

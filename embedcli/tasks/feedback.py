@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 FEEDBACK_WEIGHT: Final = 0.3
 """What the mean of the first hits weighs beside the question. Measured: docs/search.md."""
 
-RANK_CONSTANT: Final = 60
-"""What is added to each rank where several questions are one, as in `vectors.fuse`."""
-
 
 def with_drafts(questions: Vectors, drafts: Sequence[Record], documents: Vectorizer) -> Vectors:
     """Return questions moved to where their answers are expected: the mean with drafted answers.
@@ -90,6 +87,8 @@ def fuse_rankings(
     Source: G. Cormack, C. Clarke, S. Büttcher, "Reciprocal Rank Fusion Outperforms Condorcet and Individual
         Rank Learning Methods", SIGIR 2009.
     """
+    from embedcli.vectors.fuse import RANK_CONSTANT
+
     best: dict[Hashable, tuple[int, Hit]] = {}
     parts: dict[Hashable, dict[str, ScorePart]] = {}
     for record, hits in zip(asked, found, strict=True):

@@ -6,6 +6,9 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 QUERY = "bread"
+EVERY_CHUNK = ("-n", 1000, "--by", "chunk", "--no-collapse", "--json")
+"""What shows each chunk of the corpus by itself."""
+SEARCH_ALL = ("search", QUERY, "-i", "store/x.emb", *EVERY_CHUNK)
 
 _TAIL = "Everybody in the village has known that for years, and nobody has ever asked why it is so."
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from tests.conftest import SECONDS, Finished, Program
-from tests.faults.corpus import NEW, OLD, QUERY, Content, assert_between, content_of
+from tests.faults.corpus import EVERY_CHUNK, NEW, OLD, QUERY, Content, assert_between, content_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -179,12 +179,7 @@ class Stage:
             QUERY,
             "-i",
             index,
-            "-n",
-            1000,
-            "--by",
-            "chunk",
-            "--no-collapse",
-            "--json",
+            *EVERY_CHUNK,
             "--cache",
             "queries.db",
         )

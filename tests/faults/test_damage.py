@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.faults.corpus import QUERY
+from tests.faults.corpus import QUERY, SEARCH_ALL
 from tests.faults.stage import Stage
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
@@ -32,16 +32,7 @@ def test_a_cut_or_replaced_index_is_named_or_answers_right(built: Stage, how: st
     damaged = DAMAGE[how](before)
     commands: dict[str, tuple[object, ...]] = {
         "search": (
-            "search",
-            QUERY,
-            "-i",
-            "store/x.emb",
-            "-n",
-            1000,
-            "--by",
-            "chunk",
-            "--no-collapse",
-            "--json",
+            *SEARCH_ALL,
             "--cache",
             "queries.db",
         ),
@@ -181,16 +172,7 @@ def test_a_damaged_vector_cache_changes_no_answer(
     for _ in range(2):
         assert (
             built.ask(
-                "search",
-                QUERY,
-                "-i",
-                "store/x.emb",
-                "-n",
-                1000,
-                "--by",
-                "chunk",
-                "--no-collapse",
-                "--json",
+                *SEARCH_ALL,
                 *options,
             )
             .ok()
@@ -205,20 +187,19 @@ def test_damaged_optimized_graphs_are_made_again(built: Stage) -> None:
     folder = built.program.folder / "graph-home"
     graphs = folder / "graphs"
     environment = {"EMBEDCLI_CACHE_DIR": str(folder)}
-    command = ("search", QUERY, "-i", "store/x.emb", "-n", 1000, "--by", "chunk", "--no-collapse", "--json")
-    assert built.program(*command, env=environment).ok().out == clean
+    assert built.program(*SEARCH_ALL, env=environment).ok().out == clean
     (graph,) = graphs.iterdir()
     content = graph.read_bytes()
     for damaged in (b"", content[: len(content) // 2], random.Random(6).randbytes(5000)):
         graph.write_bytes(damaged)
         (graphs / f"{graph.stem}-0.tmp").write_bytes(damaged)
-        done = built.program(*command, env=environment).ok()
+        done = built.program(*SEARCH_ALL, env=environment).ok()
         assert (done.out, done.err) == (clean, "")
         assert graph.read_bytes() == content
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 1
     graph.write_bytes(flipped)
-    assert built.program(*command, env=environment).ok().out == clean
+    assert built.program(*SEARCH_ALL, env=environment).ok().out == clean
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Finished
 from tests.faults import FULL, spread
-from tests.faults.corpus import QUERY
+from tests.faults.corpus import SEARCH_ALL
 from tests.faults.shim import Shim
 from tests.faults.stage import SIDECARS, Points, Stage
 
@@ -84,16 +84,7 @@ def test_writes_and_reads_that_stop_short_are_gone_on_with(stage: Stage, shim: S
     "command",
     [
         (
-            "search",
-            QUERY,
-            "-i",
-            "store/x.emb",
-            "-n",
-            1000,
-            "--by",
-            "chunk",
-            "--no-collapse",
-            "--json",
+            *SEARCH_ALL,
             "--cache",
             "queries.db",
         ),

@@ -18,22 +18,13 @@ from pathlib import Path
 import pytest
 
 from tests.faults import FULL
-from tests.faults.corpus import QUERY
+from tests.faults.corpus import SEARCH_ALL
 from tests.faults.stage import Points, Stage
 
 STEPS = 40 if FULL else 8
 ALLOCATOR_GAVE_UP = "memory allocation of "
 SEARCH = (
-    "search",
-    QUERY,
-    "-i",
-    "store/x.emb",
-    "-n",
-    1000,
-    "--by",
-    "chunk",
-    "--no-collapse",
-    "--json",
+    *SEARCH_ALL,
     "--no-cache",
 )
 STATUS = ("index", "status", "-i", "store/x.emb", "--json")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import without_privileges
 from tests.faults import FULL
-from tests.faults.corpus import Content, content_of
+from tests.faults.corpus import EVERY_CHUNK, Content, content_of
 from tests.faults.stage import Stage, Worker
 
 PROCESSES = 8
@@ -147,12 +147,7 @@ def test_an_index_that_must_not_be_written_is_read(stage: Stage) -> None:
             "bread",
             "-i",
             "store/x.emb",
-            "-n",
-            1000,
-            "--by",
-            "chunk",
-            "--no-collapse",
-            "--json",
+            *EVERY_CHUNK,
         )
         assert stage.program(*command, before=before).ok().out == clean.out
         stage.program("index", "status", "-i", "store/x.emb", before=before).ok()
