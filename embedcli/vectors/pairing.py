@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from typing import Any, Final, TypeAlias
 
     from embedcli.datatypes import Vectors
-    from embedcli.vectors.bounds import Axes
     from embedcli.vectors.kept import Floats, Piece
     from embedcli.vectors.nearest_kept import Best, Rows, Rule
 
@@ -30,15 +29,10 @@ CROWDED: Final = 128
 
 
 class Pairing:
-    """Offers what can be near to the rows of a block. Several threads may call it.
-
-    Attributes:
-        axes: With them bounds leave out most pairs; None for comparing all in full.
-    """
+    """Offers what can be near to the rows of a block. Several threads may call it."""
 
     def __init__(self, rule: Rule) -> None:
-        """Start without axes."""
-        self.axes: Axes | None = None
+        """Take what says when rows are near."""
         self._rule = rule
         self._buffers = local()
 
@@ -52,11 +46,10 @@ class Pairing:
             heads: Shape (n, k + 1): their heads, or None.
             piece: Kept rows.
         """
-        if heads is None or piece.heads is None or self.axes is None:
+        if heads is None or piece.heads is None:
             self._offer_all(best, rows, floats, piece)
             return
-        bar = self._rule.bar - np.float32(self.axes.error)
-        for strip, pairs, _ in self._above(heads, piece.heads, bar):
+        for strip, pairs, _ in self._above(heads, piece.heads):
             if len(pairs) * CROWDED > len(rows[strip]) * len(piece.numbers):
                 self._offer_all(best, rows[strip], floats[strip], piece)
                 continue
@@ -68,12 +61,12 @@ class Pairing:
 
     def _offer_all(self, best: Best, rows: Rows, floats: Vectors, piece: Piece) -> None:
         others = piece.rows.floats()
-        for strip, pairs, products in self._above(floats, others, self._rule.bar):
+        for strip, pairs, products in self._above(floats, others):
             left, right = np.divmod(pairs, len(others))
             best.offer(rows[strip][left], piece, right, products)
 
-    def _above(self, left: Floats, right: Floats, bar: np.float32) -> Iterator[tuple[slice, Rows, Floats]]:
-        """Yield, a strip of the left rows at a time, the pairs at or above a bar and their products.
+    def _above(self, left: Floats, right: Floats) -> Iterator[tuple[slice, Rows, Floats]]:
+        """Yield, a strip of the left rows at a time, the pairs whose product can count and the products.
 
         A pair is counted through: its row in the strip times len(right), and its right row.
         """
@@ -87,6 +80,6 @@ class Pairing:
             products = self._buffers.products[: shape[0] * shape[1]]
             above = self._buffers.above[: len(products)]
             np.matmul(left[strip], right.T, out=products.reshape(shape))
-            pairs = np.flatnonzero(np.greater_equal(products, bar, out=above))
+            pairs = np.flatnonzero(np.greater_equal(products, self._rule.bar, out=above))
             if len(pairs):
                 yield strip, pairs, products[pairs]

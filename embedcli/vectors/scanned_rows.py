@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from embedcli.datatypes import Vectors
+    from embedcli.vectors.bounds import Axes
     from embedcli.vectors.kept import Numbers, Rounded
     from embedcli.vectors.nearest_kept import Best, Rule
     from embedcli.vectors.pairing import Run
@@ -36,6 +37,7 @@ class ScannedRows(KeptRows):
         super().__init__(dim)
         self._rule = rule
         self._pairing = Pairing(rule)
+        self._axes: Axes | None = None
         self._fit_at = FIT_ROWS
 
     def add(self, rows: Rounded, numbers: Numbers) -> None:
@@ -44,12 +46,12 @@ class ScannedRows(KeptRows):
         present = self.count - self.forgotten
         if present >= self._fit_at:
             self._fit_at = present * FIT_AGAIN
-            self._pairing.axes = fit_axes(self.sample(SAMPLE_ROWS), self._rule.threshold)
+            self._axes = fit_axes(self.sample(SAMPLE_ROWS), self._rule.threshold)
             for slab in self.slabs:
                 slab.behead()
-        if self._pairing.axes is not None:
+        if self._axes is not None:
             for slab in self.slabs:
-                slab.add_heads(self._pairing.axes)
+                slab.add_heads(self._axes)
 
     def offer_to(self, best: Best, floats: Vectors, first: int, run: Run) -> None:
         """Offer what can be near to each row of a block.
@@ -62,9 +64,9 @@ class ScannedRows(KeptRows):
         """
         if not len(floats) or first >= self.count:
             return
-        own, rows = self._pairing, np.arange(len(floats))
-        heads = None if own.axes is None else own.axes.heads(floats)
+        rows = np.arange(len(floats))
+        heads = None if self._axes is None else self._axes.heads(floats)
         most = max(pairing.PIECE_ROWS, pairing.STRIP_ROWS * pairing.PIECE_ROWS // len(floats))
         pieces = self.pieces(first, self.count, most)
-        for _ in run(lambda piece: own.offer(best, rows, floats, heads, piece), pieces):
+        for _ in run(lambda piece: self._pairing.offer(best, rows, floats, heads, piece), pieces):
             pass

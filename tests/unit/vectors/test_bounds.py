@@ -42,8 +42,8 @@ def cases(draw):
 def test_a_bound_is_not_below_the_cosine(case):
     vectors, directions = case
     axes = make_axes(directions)
-    assert lowest_excess(vectors, axes) >= -axes.error
-    assert axes.error < 1e-5
+    assert lowest_excess(vectors, axes) >= 0
+    assert axes.error < 2e-5
 
 
 @pytest.mark.parametrize(("dim", "size"), [(64, 16), (384, 48), (1024, 256)])
@@ -54,7 +54,7 @@ def test_vectors_that_lie_in_the_directions(dim, size):
     vectors += 1e-4 * rng.standard_normal(vectors.shape).astype(np.float32)
     axes = make_axes(directions)
     # Nothing is left for the rest, so the rounding of the head is all there is.
-    assert lowest_excess(vectors, axes) >= -axes.error
+    assert lowest_excess(vectors, axes) >= 0
     assert axes.error < 5e-3
 
 
