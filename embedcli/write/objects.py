@@ -77,7 +77,7 @@ def with_vector(
     *,
     dtype: str,
     scale: float | None,
-    vector_model: str,
+    vector_model: str | None,
     as_base64: bool,
 ) -> bytes:
     """Return one line: the fields, the vector and what is needed to read it, with a line feed.
@@ -87,7 +87,7 @@ def with_vector(
         codes: Shape (numbers,); None for a blank record, whose vector is null.
         dtype: What the codes are.
         scale: What int8 and uint8 codes were divided by; None for other dtypes.
-        vector_model: Which model the vector is from.
+        vector_model: Which model the vector is from; None where that is not known.
         as_base64: Whether the numbers are written as base64 of little-endian bytes.
     """
     import orjson
@@ -95,7 +95,7 @@ def with_vector(
     head = dump(fields)[:-1]
     if codes is None:
         return head + b',"vector":null}\n'
-    about: dict[str, Any] = {"vector_model": vector_model}
+    about: dict[str, Any] = {} if vector_model is None else {"vector_model": vector_model}
     if as_base64 or dtype != "float32":
         about["vector_dtype"] = dtype
     if scale is not None:
@@ -107,4 +107,4 @@ def with_vector(
         # orjson has no float16; its shortest float32 form is exact all the same.
         plain = codes.astype("float32", copy=False) if codes.dtype.kind == "f" else codes
         numbers = orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)
-    return head + b',"vector":' + numbers + b"," + dump(about)[1:] + b"\n"
+    return head + b',"vector":' + numbers + (b"," + dump(about)[1:] if about else b"}") + b"\n"
