@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from embedcli.cli import options
-from embedcli.cli.reading import ReadOptions, reads_records
+from embedcli.cli.groups import with_groups
+from embedcli.cli.reading import ReadOptions
 
 
-@reads_records
+@with_groups
 def chunk(
     paths: options.Paths = None,
     chunking: options.IndexChunking = None,

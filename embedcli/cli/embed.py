@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from embedcli.cli import options
-from embedcli.cli.reading import ReadOptions, reads_records
+from embedcli.cli.groups import with_groups
+from embedcli.cli.reading import ReadOptions
 
 _BY_SUFFIX = {".npy": "npy", ".csv": "csv", ".raw": "raw", ".bin": "raw"}
 
 
-@reads_records
+@with_groups
 def embed(
     paths: options.Paths = None,
     string: Annotated[
@@ -102,7 +103,7 @@ def embed(
     )
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
-    from embedcli.datatypes import STDIN_NAME, Role, VectorDtype
+    from embedcli.datatypes import Role, VectorDtype
     from embedcli.errors import UsageError
     from embedcli.tasks.embed import embed as embed_records
     from embedcli.tasks.inputs import strings_as_records
@@ -130,7 +131,6 @@ def embed(
     elif show_terms is not None:
         raise UsageError("--show-terms is about --sparse")
     inputs = reading.inputs(paths, or_stdin=not string)
-    reads_files = any(path != STDIN_NAME for path in inputs.paths)
     text_fields = reading.field or reading.column or ("text",)
     if sparse is not None:
         with Progress("records", enabled=not quiet) as progress:
@@ -149,7 +149,7 @@ def embed(
         run.finish()
     with (
         Progress("records", enabled=not quiet) as progress,
-        open_cache(cache, no_cache=no_cache, by_default=reads_files) as store,
+        open_cache(cache, no_cache=no_cache, by_default=inputs.reads_files) as store,
     ):
         vectorizer = Vectorizer(
             open_model(model), encoder, settings, run.counts, cache=store, on_notice=run.notice

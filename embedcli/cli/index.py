@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from embedcli.cli import options
+from embedcli.cli.groups import with_groups
 from embedcli.cli.index_care import check, compact, list_sources, remove
 from embedcli.cli.index_exchange import export_index, import_index
-from embedcli.cli.reading import ReadOptions, reads_records
+from embedcli.cli.reading import ReadOptions
 
 if TYPE_CHECKING:
     from embedcli.cli.run import Run
@@ -23,7 +24,7 @@ index_app = typer.Typer(
 
 
 @index_app.command()
-@reads_records
+@with_groups
 def build(
     paths: options.Paths = None,
     index: options.IndexOption = None,

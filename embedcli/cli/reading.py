@@ -1,19 +1,13 @@
-"""The options about reading, which every command that takes records has: defined once, joined to each."""
+"""The options about reading, which every command that takes records has."""
 
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from embedcli.cli import options
 
 if TYPE_CHECKING:
     from embedcli.tasks.inputs import Inputs
 
-R = TypeVar("R")
-
-_PARAMETER = "reading"
 _WHEN_FALSE = ("header", "respect_ignore_files")
 
 
@@ -90,41 +84,3 @@ class ReadOptions:
         is_named = bool(paths or self.files_from)
         named = input_paths(paths, self.files_from, null=self.null) if is_named or or_stdin else []
         return Inputs(named, self.settings(), stdin=stdin_bytes())
-
-
-def reads_records(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command the options of `ReadOptions` in place of its parameter `reading`.
-
-    An option that the command has itself, with a help text of its own, is not given twice; its value is in
-    `reading` all the same.
-    """
-    signature = inspect.signature(command)
-    own = set(signature.parameters)
-    hints = get_type_hints(ReadOptions, include_extras=True)
-    given = [
-        inspect.Parameter(
-            item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=hints[item.name]
-        )
-        for item in fields(ReadOptions)
-        if item.name not in own
-    ]
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        parameters += (
-            given
-            if parameter.name == _PARAMETER
-            else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
-        )
-
-    @wraps(command)
-    def with_options(**typed: Any) -> R:
-        reading = ReadOptions(**{item.name: typed[item.name] for item in fields(ReadOptions)})
-        rest = {name: value for name, value in typed.items() if name in own}
-        return command(**rest, **{_PARAMETER: reading})
-
-    # What Typer looks at.
-    with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {
-        "return": None
-    }
-    return with_options

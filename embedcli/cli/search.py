@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from embedcli.cli import options
 from embedcli.cli import search_options as own
-from embedcli.cli.reading import ReadOptions, reads_records
+from embedcli.cli.groups import with_groups
+from embedcli.cli.reading import ReadOptions
 
 if TYPE_CHECKING:
     from embedcli.cli.run import Run
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from embedcli.where import Condition
 
 
-@reads_records
+@with_groups
 def search(
     query: own.Query = None,
     paths: options.Paths = None,

@@ -56,6 +56,11 @@ class Inputs:
         """How files are read."""
         return ReadSettings(**self.options)
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether anything but standard input is read."""
+        return any(path != STDIN_NAME for path in self.paths)
+
     def is_table(self, record: Record) -> bool:
         """Whether a record is a row of CSV or TSV."""
         if self.settings.format != "auto":

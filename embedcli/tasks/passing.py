@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from embedcli.datatypes import Head
 from embedcli.errors import InputError
-from embedcli.write.objects import dump, record_object, with_vector
+from embedcli.write.objects import object_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
+
+    from typing_extensions import Buffer
 
     from embedcli.datatypes import Counts, OnProblem, Record
     from embedcli.records.read import Records
     from embedcli.records.tables import Header
     from embedcli.tasks.inputs import Inputs
 
+_PAUSE_SECONDS: Final = 0.02
+"""A pipe that gives nothing for so long pauses; a busy one is only emptied faster than it is filled."""
+
 
 def passing_records(
     inputs: Inputs,
     counts: Counts,
     on_problem: OnProblem,
-    on_head: Callable[[bytes], None],
+    on_head: Callable[[Head], None],
     on_progress: Callable[[int], None] = lambda _done: None,
     *,
     null: bool = False,
@@ -46,7 +53,7 @@ def passing_records(
         MissingPathError: A path does not exist; nothing was read.
         InputError: A table has other columns than the one before it.
     """
-    head = _Head(on_head)
+    heads = _Heads(on_head, names_columns=inputs.settings.header)
     end = b"\0" if inputs.settings.format == "null" else b"\n"
     last: Record | None = None
     for records in inputs.sources(counts, on_problem):
@@ -54,7 +61,7 @@ def passing_records(
             yield last if last.raw.endswith((end, b"\r")) else last._replace(raw=last.raw + end)
             last = None
         for record in records:
-            head.tell(records)
+            heads.tell(records)
             if last is not None:
                 yield last
             last = _with_bytes(record, records, b"\0" if null else b"\n")
@@ -63,16 +70,17 @@ def passing_records(
                 # A slow pipe is not waited for.
                 yield last
                 last = None
-        head.tell(records)
+        heads.tell(records)
     if last is not None:
         yield last
 
 
-class _Head:
+class _Heads:
     """What stands before the first record, told once."""
 
-    def __init__(self, on_head: Callable[[bytes], None]) -> None:
-        self._on_head: Callable[[bytes], None] | None = on_head
+    def __init__(self, on_head: Callable[[Head], None], *, names_columns: bool) -> None:
+        self._on_head: Callable[[Head], None] | None = on_head
+        self._names_columns = names_columns
         self._told: Records | None = None
         self._header: Header | None = None
 
@@ -86,8 +94,12 @@ class _Head:
             return
         self._told = records
         if self._on_head is not None:
-            self._header = records.header
-            self._on_head(records.bom if records.header is None else records.header.raw)
+            header = self._header = records.header
+            self._on_head(
+                Head(records.bom)
+                if header is None
+                else Head(header.raw, header.delimiter, self._names_columns)
+            )
             self._on_head = None
         elif records.header is not None and not _is_same(self._header, records.header):
             raise InputError(
@@ -105,21 +117,11 @@ def _with_bytes(record: Record, records: Records, path_end: bytes) -> Record:
     if records.format == "whole" and record.path is not None:
         return record._replace(raw=os.fsencode(record.path) + path_end)
     if records.format == "parquet":
-        return record._replace(raw=_as_json(record))
+        return record._replace(raw=object_line(record, {}))
     return record
 
 
-def _as_json(record: Record) -> bytes:
-    fields = record_object(record, keep_text=True, text_fields=())
-    if record.vector is None:
-        return dump(fields) + b"\n"
-    model = record.vector_model
-    return with_vector(
-        fields, record.vector, dtype="float32", scale=None, vector_model=model, as_base64=False
-    )
-
-
-class WatchedStream:
+class WatchedStream(io.RawIOBase):
     """Standard input that says when it would have to be waited for."""
 
     def __init__(self, stream: BinaryIO, on_wait: Callable[[], None]) -> None:
@@ -127,16 +129,24 @@ class WatchedStream:
 
         Args:
             stream: Standard input.
-            on_wait: Called each time before a read that would block, in the thread that reads.
+            on_wait: Called each time nothing has come for a moment, in the thread that reads.
         """
         self._stream, self._on_wait = stream, on_wait
 
-    def read1(self, size: int) -> bytes:
-        """Return what there is, at most `size` bytes; empty at the end."""
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Read what there is; 0 at the end."""
+        view = memoryview(buffer).cast("B")
         try:
             descriptor = self._stream.fileno()
-        except (OSError, AttributeError):
-            return self._stream.read(size)
-        if not select.select([descriptor], [], [], 0)[0]:
-            self._on_wait()
-        return os.read(descriptor, size)
+        except OSError:  # a stream without a descriptor never lets anyone wait
+            content = self._stream.read(len(view))
+        else:
+            if not select.select([descriptor], [], [], _PAUSE_SECONDS)[0]:
+                self._on_wait()
+            content = os.read(descriptor, len(view))
+        view[: len(content)] = content
+        return len(content)

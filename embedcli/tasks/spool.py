@@ -51,7 +51,10 @@ class Spool:
         for record in records:
             vector = record.vector
             numbers = b"" if vector is None else np.asarray(vector, dtype="<f4").tobytes()
-            said = (*record[:2], *record[3:7], None if vector is None else len(vector), record.vector_model)
+            said = (
+                *(record.id, record.text, dict(record.fields), record.path, record.line, record.end_line),
+                *(None if vector is None else len(vector), record.vector_model),
+            )
             head = dump(said)
             self._file.write(head + numbers + record.raw)
             start = self._starts[-1] + len(head) + len(numbers)

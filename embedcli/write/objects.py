@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -69,6 +69,17 @@ def record_object(record: Record, *, keep_text: bool, text_fields: Sequence[str]
     if "text" in own:
         return {"id": record.id, **own}
     return {"id": record.id, "text": record.text, **own}
+
+
+def object_line(record: Record, more: Mapping[str, Any]) -> bytes:
+    """Return a record as one line, with its vector if it has one, and with more fields, which win."""
+    fields = {**record_object(record, keep_text=True, text_fields=()), **more}
+    if record.vector is None:
+        return dump(fields) + b"\n"
+    model = record.vector_model
+    return with_vector(
+        fields, record.vector, dtype="float32", scale=None, vector_model=model, as_base64=False
+    )
 
 
 def with_vector(
