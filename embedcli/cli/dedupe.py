@@ -10,6 +10,7 @@ from embedcli.cli.reading import ReadOptions
 @with_groups
 def dedupe(
     paths: options.Paths = None,
+    index: own.IndexInput = None,
     method: own.MethodOption = None,
     threshold: own.Threshold = None,
     lexical_threshold: own.LexicalThreshold = None,
@@ -57,6 +58,7 @@ def dedupe(
     from embedcli.cli.terminal import Progress
     from embedcli.encode.processors import usable_cpus
     from embedcli.tasks.dedupe import DedupeSettings
+    from embedcli.tasks.places import index_path
     from embedcli.tasks.preference import Preference
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
@@ -73,13 +75,19 @@ def dedupe(
     # Without a report, one duplicate is all there is to know.
     to_first = check and report is None and dropped is None
     past = parts.read_against(against, update=update)
-    inputs = reading.inputs(paths)
+    if index is not None:
+        parts.check_together(
+            "--index", {"PATH": paths, "--files-from": reading.files_from, "--vectors": vectors}
+        )
+    inputs = reading.inputs(paths, or_stdin=index is None)
+    source = None if index is None else index_path(index)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress("records", enabled=not quiet))
         comparing = open_comparing(
             *(stack, run, methods, past, encoding, vectors, threshold),
             update=update,
             inputs=inputs,
+            source=source,
             lock_timeout=lock_timeout,
         )
         settings = DedupeSettings(

@@ -23,6 +23,15 @@ Threshold: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+IndexInput: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "-i",
+        "--index",
+        metavar="FILE|DIR",
+        help="Instead of paths: compare what an index holds; it is only read. Kept chunks are written as JSON.",
+    ),
+]
 LexicalThreshold: TypeAlias = Annotated[
     float | None,
     typer.Option(

@@ -9,6 +9,7 @@ from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import BinaryIO
 
     from embedcli.cli.encoding import EncodeOptions
@@ -31,17 +32,19 @@ class Comparing:
         vectors: Makes vectors; None where none are compared or remembered.
         threshold: The lowest cosine of semantic duplicates; None where that stage is left out.
         how: The same in words.
-        files: What is there already, in files.
-        memories: The same, in indexes.
+        past: What is there already.
+        memories: The indexes among that, open.
         rows: A file with the vectors of the records; None for none.
+        source: An index whose chunks are the records; None for records that are read.
     """
 
     vectors: "RecordVectors | None"
     threshold: float | None
     how: str
-    files: tuple[str, ...]
+    past: Past
     memories: "tuple[Memory, ...]"
     rows: str | None
+    source: "Path | None"
 
 
 def open_comparing(
@@ -55,6 +58,7 @@ def open_comparing(
     *,
     update: bool,
     inputs: "Inputs",
+    source: "Path | None",
     lock_timeout: float,
 ) -> Comparing:
     """Open model and indexes for as long as the stack is.
@@ -74,11 +78,14 @@ def open_comparing(
         from embedcli.tasks.carried import CarriedVectors
 
         rows = None if ready == OWN_VECTORS else ready
-        return Comparing(CarriedVectors(), threshold, f"cosine >= {threshold:g}", past.files, (), rows)
+        return Comparing(CarriedVectors(), threshold, f"cosine >= {threshold:g}", past, (), rows, None)
     if "semantic" not in methods and not past.indexes:
-        return Comparing(None, None, "", past.files, (), None)
-    known = [stored_identity(path) for path in past.indexes if path.exists()]
-    vectorizer = encoding.open(stack, run, known[0] if known else None, reads_files=inputs.reads_files)
+        return Comparing(None, None, "", past, (), None, source)
+    indexes = [
+        path for path in (source, *past.indexes) if path is not None and (path == source or path.exists())
+    ]
+    identity = stored_identity(indexes[0]) if indexes else None
+    vectorizer = encoding.open(stack, run, identity, reads_files=inputs.reads_files)
     read = inputs.settings
     settings = MemorySettings(
         update=update,
@@ -88,10 +95,10 @@ def open_comparing(
     )
     memories = tuple(stack.enter_context(open_memory(path, vectorizer, settings)) for path in past.indexes)
     if "semantic" not in methods:
-        return Comparing(vectorizer, None, "", past.files, memories, None)
+        return Comparing(vectorizer, None, "", past, memories, None, source)
     cosine = threshold_for(vectorizer.model.manifest) if threshold is None else threshold
     how = f"cosine >= {cosine:g}, {vectorizer.model.manifest.name}"
-    return Comparing(vectorizer, cosine, how, past.files, memories, None)
+    return Comparing(vectorizer, cosine, how, past, memories, None, source)
 
 
 def decide(
@@ -110,7 +117,7 @@ def decide(
     """Read, decide and write all records; return what came of them."""
     from embedcli.tasks.dedupe import Deduper
     from embedcli.tasks.dedupe_run import Stream, Tally, dedupe_by_preference
-    from embedcli.tasks.passing import WatchedStream, passing_records
+    from embedcli.tasks.passing import WatchedStream
 
     tally = Tally()
     deduper = Deduper(settings, comparing.vectors if comparing.threshold is not None else None)
@@ -120,13 +127,7 @@ def decide(
         if inputs.stdin is not None:
             watched = WatchedStream(inputs.stdin, stream.flush)
             inputs = replace(inputs, stdin=cast("BinaryIO", watched))
-        records: Iterator[Record] = passing_records(
-            inputs, run.counts, run.on_problem, sink.head, progress.update, null=null
-        )
-        if comparing.rows is not None:
-            from embedcli.tasks.carried import with_rows
-
-            records = with_rows(records, comparing.rows)
+        records = _records(inputs, comparing, sink, run, progress, null=null)
         if preference.is_input_order:
             stream.run(records, to_first=to_first)
             return tally
@@ -134,12 +135,34 @@ def decide(
             *(records, preference, deduper, sink, tally), block_records, progress.update
         )
         if without:
-            run.notice(
-                f"--keep: {without} records have no such value in {preference.field!r}, others go before"
-            )
+            run.notice(f"--keep: {without} records have no value in {preference.field!r}: kept last")
         return tally
     finally:
         deduper.close()
+
+
+def _records(
+    inputs: "Inputs", comparing: Comparing, sink: "Sink", run: "Run", progress: "Progress", *, null: bool
+) -> "Iterator[Record]":
+    """Return what is compared."""
+    if comparing.source is not None:
+        from embedcli.tasks.export_index import iter_index_records
+
+        return _counted(iter_index_records(comparing.source), run)
+    from embedcli.tasks.passing import passing_records
+
+    records = passing_records(inputs, run.counts, run.on_problem, sink.head, progress.update, null=null)
+    if comparing.rows is None:
+        return records
+    from embedcli.tasks.carried import with_rows
+
+    return with_rows(records, comparing.rows)
+
+
+def _counted(records: "Iterator[Record]", run: "Run") -> "Iterator[Record]":
+    for record in records:
+        run.counts.read += 1
+        yield record
 
 
 def _keep_past(deduper: "Deduper", comparing: Comparing, inputs: "Inputs", run: "Run") -> None:
@@ -147,8 +170,8 @@ def _keep_past(deduper: "Deduper", comparing: Comparing, inputs: "Inputs", run: 
     from embedcli.datatypes import Counts
     from embedcli.tasks.against import keep_memory, keep_records
 
-    if comparing.files:
-        there = replace(inputs, paths=comparing.files)
+    if comparing.past.files:
+        there = replace(inputs, paths=comparing.past.files)
         keep_records(deduper, there.records(Counts(), run.on_problem))
     for memory in comparing.memories:
         keep_memory(deduper, memory)
