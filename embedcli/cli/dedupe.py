@@ -76,9 +76,8 @@ def dedupe(
     to_first = check and report is None and dropped is None
     past = parts.read_against(against, update=update)
     if index is not None:
-        parts.check_together(
-            "--index", {"PATH": paths, "--files-from": reading.files_from, "--vectors": vectors}
-        )
+        others = {"PATH": paths, "--files-from": reading.files_from, "--vectors": vectors}
+        parts.check_together("--index", others)
     inputs = reading.inputs(paths, or_stdin=index is None)
     source = None if index is None else index_path(index)
     with ExitStack() as stack:

@@ -29,7 +29,7 @@ IndexInput: TypeAlias = Annotated[
         "-i",
         "--index",
         metavar="FILE|DIR",
-        help="Instead of paths: compare what an index holds; it is only read. Kept chunks are written as JSON.",
+        help="Instead of paths: what an index holds; it is only read, and what is kept is written as JSON.",
     ),
 ]
 LexicalThreshold: TypeAlias = Annotated[

@@ -81,10 +81,8 @@ def open_comparing(
         return Comparing(CarriedVectors(), threshold, f"cosine >= {threshold:g}", past, (), rows, None)
     if "semantic" not in methods and not past.indexes:
         return Comparing(None, None, "", past, (), None, source)
-    indexes = [
-        path for path in (source, *past.indexes) if path is not None and (path == source or path.exists())
-    ]
-    identity = stored_identity(indexes[0]) if indexes else None
+    there = [*([] if source is None else [source]), *(path for path in past.indexes if path.exists())]
+    identity = stored_identity(there[0]) if there else None
     vectorizer = encoding.open(stack, run, identity, reads_files=inputs.reads_files)
     read = inputs.settings
     settings = MemorySettings(

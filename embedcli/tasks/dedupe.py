@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from embedcli.datatypes import Duplicate
-from embedcli.records.near_text import LEXICAL_THRESHOLD, normal_form
+from embedcli.records.near_text import LEXICAL_THRESHOLD
+from embedcli.records.normal_form import normal_form
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
