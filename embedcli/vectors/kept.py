@@ -107,8 +107,9 @@ class Slab:
         """Take as many of the rows as there is room for; returns how many that were."""
         taken = min(len(numbers), len(self.numbers) - self.count)
         place = slice(self.count, self.count + taken)
-        for mine, theirs in zip(self.rows, rows, strict=True):
-            mine[place] = theirs[:taken]
+        self.rows.halves[place] = rows.halves[:taken]
+        self.rows.scales[place] = rows.scales[:taken]
+        self.rows.lengths[place] = rows.lengths[:taken]
         self.numbers[place] = numbers[:taken]
         self.count += taken
         return taken
