@@ -15,9 +15,9 @@ from embedcli.records.sentences import iter_sentences
 Edit = Literal["exact", "recased", "edited", "shuffled", "shortened"]
 """How a copy differs from its text.
 
-`exact`: in nothing. `recased`: in capital letters, small ones, or both exchanged. `edited`: one word of 20, at
-least one, is misspelt, left out, doubled, or changes places with the next. `shuffled`: its sentences stand in
-another order. `shortened`: one of its sentences is missing.
+`exact`: in nothing. `recased`: in capital letters, small ones, or both exchanged. `edited`: one word of 20,
+at least one, is misspelt, left out, doubled, or changes places with the next. `shuffled`: its sentences stand
+in another order. `shortened`: one of its sentences is missing.
 """
 
 EDITS: Final[tuple[Edit, ...]] = get_args(Edit)
@@ -33,15 +33,15 @@ LEAST_SHORTENED: Final = 4
 
 _WORD = re.compile(r"\S+")
 _MISSPELT_CHARS = 4
-"""Letters of the shortest word that is misspelt where there are longer ones: `is` misspelt is another word."""
+"""Letters of the shortest word that is misspelt where there are longer ones: `is` becomes another word."""
 
 
 def edit_text(text: str, edit: Edit, seed: int = 0) -> str | None:
-    """Return a copy of a text, other than the text unless the edit is `exact`; None where it has no such copy.
+    """Return a copy of a text, never the text itself unless `edit` is `exact`; None where there is no copy.
 
     A text without letters has no re-cased copy, one of few sentences no shuffled one. Linear.
     """
-    chooser = random.Random(f"{seed} {edit} {text}")
+    chooser = random.Random(f"{seed} {edit} {text}")  # noqa: S311  (nothing secret)
     match edit:
         case "exact":
             copy: str | None = text
@@ -84,7 +84,8 @@ def _change_words(text: str, chooser: random.Random) -> str | None:
         done += any(change(words, place, touched, chooser) for change in changes)
     if not done:
         return None
-    parts, end = [], 0
+    parts: list[str] = []
+    end = 0
     for (start, after), word in zip(spans, words, strict=True):
         # With a word that is left out goes the space before it; the first keeps what stands before the text.
         parts += [text[end:start], word] if word or not parts else []
