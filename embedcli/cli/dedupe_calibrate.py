@@ -1,0 +1,91 @@
+"""`embedcli dedupe --calibrate`: a threshold from the user's own texts or judged pairs."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from embedcli.datatypes import Record
+    from embedcli.tasks.calibrate import Calibration
+    from embedcli.tasks.vectorize import Vectorizer
+
+_SHOWN_CHARS = 100
+
+
+def print_calibration(
+    records: "Iterable[Record]",
+    vectorizer: "Vectorizer",
+    *,
+    pairs: tuple[str, str, str] | None = None,
+    seed: int = 0,
+    as_json: bool = False,
+    save: bool = False,
+    texts_from: str = "the user's texts",
+) -> None:
+    """Choose a threshold and print it with its precision and recall.
+
+    Args:
+        records: What is read.
+        vectorizer: Makes the vectors, as `dedupe` would.
+        pairs: The names of the fields of two texts and of the label; None to make pairs of the texts.
+        seed: For the sample of the texts and the changes in their copies.
+        as_json: Whether to print one JSON object.
+        save: Whether to write it into the model's manifest.
+        texts_from: Where the texts are from, in words, for the manifest.
+
+    Raises:
+        UsageError: There are too few texts or pairs, or the model's manifest is not the user's to change.
+        InputError: A pair cannot be read.
+    """
+    from embedcli.encode.duplicates import Duplicates
+    from embedcli.tasks.calibrate import calibrate, calibrate_pairs, labelled_pairs, save_duplicates
+
+    found = (
+        calibrate((record.text for record in records), vectorizer, seed=seed)
+        if pairs is None
+        else calibrate_pairs(labelled_pairs(records, pairs), vectorizer)
+    )
+    manifest = vectorizer.model.manifest
+    if save:
+        figures = (found.threshold, round(found.precision, 4), round(found.recall, 4), found.pairs)
+        save_duplicates(vectorizer.model.folder, Duplicates(*figures, texts=texts_from))
+    if as_json:
+        typer.echo(json.dumps({"model": manifest.name, **asdict(found)}))
+        return
+    for line in _lines(found, manifest.name, made=pairs is None):
+        typer.echo(line)
+
+
+def _lines(found: "Calibration", model: str, *, made: bool) -> list[str]:
+    """Return what people read."""
+    from embedcli.tasks.calibrate import SAMPLE_TEXTS
+    from embedcli.vectors.threshold import PRECISION
+    from embedcli.write.columns import clip
+
+    of = f"{found.pairs} pairs" + (f" made of {found.texts} texts" if made else "")
+    lines = [
+        f"--threshold {found.threshold:g}   model {model}, {of}",
+        f"precision {found.precision:.3f}   of the pairs at or above it, so many are duplicates",
+        f"recall    {found.recall:.3f}   of the duplicates, so many are at or above it",
+    ]
+    lines += [f"  {kind:<9} {recall:.3f}" for kind, recall in found.recall_by.items()]
+    if not found.is_precise:
+        lines.append(f"no threshold has the precision {PRECISION:g}: distinct texts are as close as copies")
+    if found.closest:
+        lines.append("pairs at or above it that count as distinct; if they are duplicates, all the better:")
+    for left, right, cosine in found.closest:
+        lines += [
+            f"  {cosine:.4f}  {clip(_one_line(left), _SHOWN_CHARS)}",
+            f"          {clip(_one_line(right), _SHOWN_CHARS)}",
+        ]
+    if made and found.texts >= SAMPLE_TEXTS // 2:
+        lines.append("in more texts than these the closest ones are closer: look at --preview")
+    return lines
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
