@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from embedcli.cli.dedupe_parts import OWN_VECTORS, Past, threshold_for
+from embedcli.cli.dedupe_parts import OWN_VECTORS, Past
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def open_comparing(
     memories = _open_memories(stack, past, vectorizer, inputs, update=update, lock_timeout=lock_timeout)
     if "semantic" not in methods:
         return Comparing(vectorizer, None, "", past, memories, None, source)
-    cosine = threshold_for(vectorizer.model.manifest) if threshold is None else threshold
+    from embedcli.tasks.dedupe import threshold_of
+
+    cosine = threshold_of(vectorizer.model.manifest) if threshold is None else threshold
     how = f"cosine >= {cosine:g}, {vectorizer.model.manifest.name}"
     return Comparing(vectorizer, cosine, how, past, memories, None, source)
 

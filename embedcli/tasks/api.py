@@ -230,8 +230,7 @@ def dedupe(
         UsageError: The model was not calibrated, and there is no threshold.
     """
     from embedcli.datatypes import Record
-    from embedcli.tasks.calibrate import threshold_of
-    from embedcli.tasks.dedupe import Deduper, DedupeSettings
+    from embedcli.tasks.dedupe import Deduper, DedupeSettings, threshold_of
 
     if isinstance(texts, str):
         raise TypeError("texts is a sequence of strings; for one text write [text]")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from embedcli.datatypes import Duplicate
+from embedcli.errors import UsageError
 from embedcli.records.near_text import DEFAULT_JACCARD
 from embedcli.records.normal_form import normal_form
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from embedcli.datatypes import Record, Stage, Vectors
+    from embedcli.encode.manifest import Manifest
     from embedcli.records.near_text import NearLook, NearTexts
     from embedcli.vectors.stars import Look, Stars
 
@@ -46,6 +48,20 @@ class DedupeSettings:
     length_ratio: float = 0.5
     window: int | None = None
     jobs: int = 1
+
+
+def threshold_of(manifest: Manifest) -> float:
+    """Return the cosine from which on a model's vectors are those of duplicates.
+
+    Raises:
+        UsageError: The model was not calibrated.
+    """
+    if manifest.duplicates is None:
+        raise UsageError(
+            f"model {manifest.name} has no calibrated threshold for duplicates",
+            hint=f"--threshold, or embedcli dedupe --calibrate TEXTS -m {manifest.name} --save",
+        )
+    return manifest.duplicates.threshold
 
 
 class RecordVectors(Protocol):
