@@ -72,7 +72,8 @@ def open_comparing(
     if ready is not None:
         if threshold is None or past.indexes:
             raise UsageError(
-                "--vectors compares vectors of any model: it needs --threshold, and no index to compare with"
+                "--vectors compares vectors of any model: it needs --threshold, and no index to compare with",
+                hint="--vectors v.npy --threshold 0.9; without --vectors, vectors that records bring are used too",
             )
         from embedcli.tasks.carried import CarriedVectors
 
