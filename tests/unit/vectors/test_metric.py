@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from embedcli.errors import VectorError
-from embedcli.vectors.metric import cosine, sum_rows
+from embedcli.vectors.metric import cosine, pair_cosines, sum_rows
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -77,3 +77,10 @@ def test_dimensions_must_agree():
 def test_sum_rows_adds_every_column_once(terms):
     expected = terms.sum(axis=1)
     assert sum_rows(terms).tolist() == expected.tolist()
+
+
+@given(rows_and_query())
+def test_pairs_have_the_same_bits(case):
+    rows, query = case
+    assert pair_cosines(rows, np.tile(query, (len(rows), 1))).tobytes() == cosine(rows, query).tobytes()
+    assert pair_cosines(np.tile(query, (len(rows), 1)), rows).tobytes() == cosine(rows, query).tobytes()
