@@ -2,18 +2,61 @@
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from embedcli.cli.encoding import EncodeOptions
+    from embedcli.cli.reading import ReadOptions
+    from embedcli.cli.run import Run
     from embedcli.datatypes import Record
     from embedcli.tasks.calibrate import Calibration
     from embedcli.tasks.vectorize import Vectorizer
 
 _SHOWN_CHARS = 100
+
+
+def calibrate_threshold(
+    reading: "ReadOptions",
+    encoding: "EncodeOptions",
+    paths: list[str] | None,
+    run: "Run",
+    *,
+    pairs: str | None,
+    seed: int,
+    as_json: bool,
+    save: bool,
+) -> NoReturn:
+    """Read, choose a threshold, print it, and end the command; see `print_calibration`."""
+    from contextlib import ExitStack
+    from dataclasses import replace
+
+    from embedcli.cli.terminal import Progress
+    from embedcli.errors import UsageError
+
+    names = None if pairs is None else tuple(pairs.split(","))
+    if names is not None and len(names) != 3:
+        raise UsageError(
+            f"--pairs {pairs!r}: not the names of three fields", hint="--pairs text_a,text_b,is_duplicate"
+        )
+    if names is not None and not (reading.field or reading.column):
+        reading = replace(reading, field=[names[0]], column=[names[0]])
+    inputs = reading.inputs(paths)
+    with ExitStack() as stack:
+        progress = stack.enter_context(Progress("records", enabled=not run.quiet))
+        vectorizer = encoding.open(stack, run, reads_files=inputs.reads_files)
+        print_calibration(
+            inputs.records(run.counts, run.on_problem, progress.update),
+            vectorizer,
+            pairs=names,
+            seed=seed,
+            as_json=as_json,
+            save=save,
+        )
+    run.finish()
 
 
 def print_calibration(
