@@ -25,6 +25,11 @@ def dedupe(
     mark: own.Mark = False,
     check: own.Check = False,
     undo: own.Undo = None,
+    calibrate: own.Calibrate = False,
+    pairs: own.Pairs = None,
+    save: own.Save = False,
+    seed: own.Seed = 0,
+    as_json: own.AsJson = False,
     vectors: own.Vectors = None,
     block_records: own.BlockRecords = 1024,
     reading: ReadOptions = ReadOptions(),
@@ -44,6 +49,7 @@ def dedupe(
     tail -f app.log | embedcli dedupe -m static --window 10000
     if embedcli dedupe --check -q questions.txt; then echo 'no duplicates'; fi
     embedcli dedupe --undo dups.jsonl kept.txt > all.txt
+    embedcli dedupe --calibrate -m my-model mail.txt --save
 
     Stages: the same text (exact); the same but for case, spaces and punctuation (normalized); common
     shingles (lexical, if asked for); the same meaning (semantic). Each dropped record was itself compared
@@ -53,6 +59,7 @@ def dedupe(
     from dataclasses import replace
 
     from embedcli.cli import dedupe_parts as parts
+    from embedcli.cli.dedupe_calibrate import calibrate_threshold
     from embedcli.cli.dedupe_run import decide, open_comparing
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
     from embedcli.cli.terminal import Progress
@@ -64,6 +71,9 @@ def dedupe(
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     if undo is not None:
         parts.restore(undo, paths, output, run)
+    if calibrate:
+        calibrate_threshold(reading, encoding, paths, run, pairs=pairs, seed=seed, as_json=as_json, save=save)
+    parts.check_needs("--calibrate", {"--pairs": pairs, "--save": save, "--seed": seed, "--json": as_json})
     methods, preference = parts.read_methods(method), Preference.parse(keep)
     parts.check_methods(methods, {"--threshold": threshold, "--lexical-threshold": lexical_threshold})
     if mark:

@@ -108,6 +108,29 @@ Undo: TypeAlias = Annotated[
         "--undo", metavar="REPORT", help="Put back what a run dropped: PATH is its output, REPORT its report."
     ),
 ]
+Calibrate: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--calibrate",
+        help="Drop nothing: find the threshold for the model on texts like these, with precision and recall.",
+    ),
+]
+Pairs: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--pairs",
+        metavar="A,B,LABEL",
+        help="With --calibrate: the records are judged pairs; the fields of both texts and of 1 or 0.",
+    ),
+]
+Save: TypeAlias = Annotated[
+    bool,
+    typer.Option("--save", help="With --calibrate: write the threshold into the model's own folder."),
+]
+Seed: TypeAlias = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, help="With --calibrate: which texts are drawn.")
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="With --calibrate or --preview: print JSON.")]
 Vectors: TypeAlias = Annotated[
     str | None,
     typer.Option(

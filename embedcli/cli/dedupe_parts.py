@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from embedcli.cli.dedupe_run import Comparing
     from embedcli.cli.run import Run
     from embedcli.datatypes import Duplicate, Record
-    from embedcli.encode.manifest import Manifest
     from embedcli.tasks.dedupe_run import Tally
     from embedcli.write.duplicates import Sink
     from embedcli.write.target import Output
@@ -63,6 +62,17 @@ def check_together(first: str, others: dict[str, Any]) -> None:
             raise UsageError(f"{first} and {option} exclude each other")
 
 
+def check_needs(needed: str, options: dict[str, Any]) -> None:
+    """Refuse options that say nothing without one that was not typed.
+
+    Raises:
+        UsageError: One of them was typed.
+    """
+    for option, value in options.items():
+        if value:
+            raise UsageError(f"{option} is about {needed}")
+
+
 class Past(NamedTuple):
     """What `--against` names: files with records, and indexes."""
 
@@ -87,20 +97,6 @@ def read_against(against: list[str] | None, *, update: bool) -> Past:
             hint="--against seen.emb --update; a file becomes an index with embedcli index build -i",
         )
     return Past(tuple(path for path in given if not is_index(path)), indexes)
-
-
-def threshold_for(manifest: "Manifest") -> float:
-    """Return the cosine from which on the model's vectors are those of duplicates.
-
-    Raises:
-        UsageError: The model was not calibrated.
-    """
-    if manifest.duplicates is None:
-        raise UsageError(
-            f"model {manifest.name} has no calibrated threshold for duplicates",
-            hint=f"--threshold, or embedcli dedupe --calibrate TEXTS -m {manifest.name} --save",
-        )
-    return manifest.duplicates.threshold
 
 
 @contextmanager

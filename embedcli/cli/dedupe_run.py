@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from embedcli.cli.dedupe_parts import OWN_VECTORS, Past, threshold_for
+from embedcli.cli.dedupe_parts import OWN_VECTORS, Past
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
     from embedcli.datatypes import Record, Stage
+    from embedcli.index.meta import Identity
     from embedcli.tasks.dedupe import Deduper, DedupeSettings, RecordVectors
     from embedcli.tasks.dedupe_run import Tally
     from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.preference import Preference
     from embedcli.tasks.remember import Memory
+    from embedcli.tasks.vectorize import Vectorizer
     from embedcli.write.duplicates import Sink
 
 
@@ -67,13 +69,11 @@ def open_comparing(
         UsageError: There is no threshold, or options contradict each other.
         IndexFileError: An index cannot be used.
     """
-    from embedcli.index.file import stored_identity
-    from embedcli.tasks.remember import MemorySettings, open_memory
-
     if ready is not None:
         if threshold is None or past.indexes:
             raise UsageError(
-                "--vectors compares vectors of any model: it needs --threshold, and no index to compare with"
+                "--vectors compares vectors of any model: it needs --threshold, and no index to compare with",
+                hint="--vectors v.npy --threshold 0.9; without --vectors, vectors that records bring are used too",
             )
         from embedcli.tasks.carried import CarriedVectors
 
@@ -82,8 +82,39 @@ def open_comparing(
     if "semantic" not in methods and not past.indexes:
         return Comparing(None, None, "", past, (), None, source)
     there = [*([] if source is None else [source]), *(path for path in past.indexes if path.exists())]
-    identity = stored_identity(there[0]) if there else None
-    vectorizer = encoding.open(stack, run, identity, reads_files=inputs.reads_files)
+    vectorizer = encoding.open(stack, run, _identity(there), reads_files=inputs.reads_files)
+    memories = _open_memories(stack, past, vectorizer, inputs, update=update, lock_timeout=lock_timeout)
+    if "semantic" not in methods:
+        return Comparing(vectorizer, None, "", past, memories, None, source)
+    from embedcli.tasks.dedupe import threshold_of
+
+    cosine = threshold_of(vectorizer.model.manifest) if threshold is None else threshold
+    how = f"cosine >= {cosine:g}, {vectorizer.model.manifest.name}"
+    return Comparing(vectorizer, cosine, how, past, memories, None, source)
+
+
+def _identity(indexes: "list[Path]") -> "Identity | None":
+    """Return what the vectors of the first index share; None where there is no index."""
+    if not indexes:
+        return None
+    from embedcli.index.file import stored_identity
+
+    return stored_identity(indexes[0])
+
+
+def _open_memories(
+    stack: ExitStack,
+    past: Past,
+    vectorizer: "Vectorizer",
+    inputs: "Inputs",
+    *,
+    update: bool,
+    lock_timeout: float,
+) -> "tuple[Memory, ...]":
+    if not past.indexes:
+        return ()
+    from embedcli.tasks.remember import MemorySettings, open_memory
+
     read = inputs.settings
     settings = MemorySettings(
         update=update,
@@ -91,12 +122,7 @@ def open_comparing(
         id_field=read.id_field,
         lock_timeout_seconds=lock_timeout,
     )
-    memories = tuple(stack.enter_context(open_memory(path, vectorizer, settings)) for path in past.indexes)
-    if "semantic" not in methods:
-        return Comparing(vectorizer, None, "", past, memories, None, source)
-    cosine = threshold_for(vectorizer.model.manifest) if threshold is None else threshold
-    how = f"cosine >= {cosine:g}, {vectorizer.model.manifest.name}"
-    return Comparing(vectorizer, cosine, how, past, memories, None, source)
+    return tuple(stack.enter_context(open_memory(path, vectorizer, settings)) for path in past.indexes)
 
 
 def decide(

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from embedcli.datatypes import Duplicate
-from embedcli.records.near_text import LEXICAL_THRESHOLD
+from embedcli.errors import UsageError
+from embedcli.records.near_text import DEFAULT_JACCARD
 from embedcli.records.normal_form import normal_form
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from embedcli.datatypes import Record, Stage, Vectors
-    from embedcli.records.near_text import NearTexts
+    from embedcli.encode.manifest import Manifest
+    from embedcli.records.near_text import NearLook, NearTexts
     from embedcli.vectors.stars import Look, Stars
 
 _HASH_BYTES = 16
@@ -42,10 +44,24 @@ class DedupeSettings:
 
     methods: tuple[Stage, ...] = ("exact", "normalized", "semantic")
     threshold: float | None = None
-    lexical_threshold: float = LEXICAL_THRESHOLD
+    lexical_threshold: float = DEFAULT_JACCARD
     length_ratio: float = 0.5
     window: int | None = None
     jobs: int = 1
+
+
+def threshold_of(manifest: Manifest) -> float:
+    """Return the cosine from which on a model's vectors are those of duplicates.
+
+    Raises:
+        UsageError: The model was not calibrated.
+    """
+    if manifest.duplicates is None:
+        raise UsageError(
+            f"model {manifest.name} has no calibrated threshold for duplicates",
+            hint=f"--threshold, or embedcli dedupe --calibrate TEXTS -m {manifest.name} --save",
+        )
+    return manifest.duplicates.threshold
 
 
 class RecordVectors(Protocol):
@@ -121,11 +137,14 @@ class Deduper:
         import numpy as np
 
         texts = [_text_of(record) for record in records]
+        near = self._near_look(texts)
         numbers = []
-        for record, text in zip(records, texts, strict=True):
+        for row, (record, text) in enumerate(zip(records, texts, strict=True)):
             self._number += 1
             numbers.append(self._number)
             self._remember(self._number, record.id, text)
+            if near is not None:
+                near.keep(row, self._number)
         if self._vectors is not None and records:
             found = self._vectors.record_vectors(records) if vectors is None else vectors
             lengths = np.array([len(text.normal) for text in texts], dtype=np.int64)
@@ -145,21 +164,26 @@ class Deduper:
             VectorError: A vector that came with a record does not fit.
         """
         texts = [None if record.is_blank else _text_of(record) for record in records]
-        places, look = self._look(records, texts)
+        near = self._near_look(texts)
+        places, look = self._look(records, texts, near)
         found: list[Duplicate | None] = []
-        for record, text, place in zip(records, texts, places, strict=True):
+        for row, (record, text, place) in enumerate(zip(records, texts, places, strict=True)):
             self._number += 1
-            duplicate = None if text is None else self._duplicate(text, look, place)
+            duplicate = None
+            if text is not None:
+                duplicate = self._by_text(text, near, row) or self._by_vector(look, place)
+                if duplicate is None:
+                    self._remember(self._number, record.id, text)
+                    if near is not None:
+                        near.keep(row, self._number)
+                    if look is not None:
+                        look.keep(place, self._number)
+                    self._forget()
             found.append(duplicate)
-            if text is not None and duplicate is None:
-                if look is not None:
-                    look.keep(place, self._number)
-                self._remember(self._number, record.id, text)
-                self._forget()
         return found
 
     def _look(
-        self, records: Sequence[Record], texts: Sequence[_Text | None]
+        self, records: Sequence[Record], texts: Sequence[_Text | None], near: NearLook | None
     ) -> tuple[list[int], Look | None]:
         """Compare the vectors of records whose texts decide nothing yet.
 
@@ -174,7 +198,9 @@ class Deduper:
         places: list[int] = []
         for row, text in enumerate(texts):
             # What a window will have forgotten when the record's turn comes decides nothing.
-            is_open = text is not None and (self._settings.window is not None or self._by_text(text) is None)
+            is_open = text is not None and (
+                self._settings.window is not None or self._by_text(text, near, row) is None
+            )
             places.append(len(rows) if is_open else _NO_ROW)
             if is_open:
                 rows.append(row)
@@ -200,20 +226,24 @@ class Deduper:
             )
         return self._stars
 
-    def _duplicate(self, text: _Text, look: Look | None, place: int) -> Duplicate | None:
-        by_text = self._by_text(text)
-        if by_text is not None:
-            return by_text
+    def _near_look(self, texts: Sequence[_Text | None]) -> NearLook | None:
+        """Look at the normal forms together, which costs a fraction of one after the other."""
+        if self._near is None:
+            return None
+        return self._near.look(["" if text is None else text.normal for text in texts])
+
+    def _by_vector(self, look: Look | None, place: int) -> Duplicate | None:
+        """Return the duplicate that the semantic stage finds."""
         near = None if look is None else look.nearest(place)
         return None if near is None else self._named(near.number, near.cosine, "semantic")
 
-    def _by_text(self, text: _Text) -> Duplicate | None:
+    def _by_text(self, text: _Text, look: NearLook | None, row: int) -> Duplicate | None:
         """Return the duplicate that the text stages find."""
         if (number := self._by_hash.get(text.hash)) is not None:
             return self._named(number, 1.0, "exact")
         if (number := self._by_normal.get(text.normal_hash)) is not None:
             return self._named(number, 1.0, "normalized")
-        near = None if self._near is None else self._near.nearest(text.normal)
+        near = None if look is None else look.nearest(row)
         return None if near is None else self._named(near.number, near.jaccard, "lexical")
 
     def _named(self, number: int, score: float, stage: Stage) -> Duplicate:
@@ -226,8 +256,6 @@ class Deduper:
             self._by_hash.setdefault(text.hash, number)
         if "normalized" in self._settings.methods:
             self._by_normal.setdefault(text.normal_hash, number)
-        if self._near is not None:
-            self._near.keep(text.normal, number)
         if self._settings.window is not None:
             self._order.append(number)
 

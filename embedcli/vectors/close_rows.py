@@ -11,7 +11,7 @@ from embedcli.vectors.metric import cosine
 from embedcli.vectors.nearest_kept import Nearest
 
 if TYPE_CHECKING:
-    from embedcli.vectors.kept import Numbers
+    from embedcli.vectors.kept import Piece
     from embedcli.vectors.nearest_kept import Rule
 
 
@@ -21,29 +21,32 @@ class CloseRows:
     Memory is that of one product, n * (leaving + n) float32.
     """
 
-    def __init__(self, part: Rounded, leaving: list[tuple[Rounded, Numbers]], rule: Rule) -> None:
+    def __init__(self, part: Rounded, leaving: list[Piece], rule: Rule) -> None:
         """Compare all; the leaving ones are kept rows, in the order of keeping, and none of the part's yet.
 
         Args:
             part: n rows.
-            leaving: Kept rows and what they are called.
+            leaving: Kept rows.
             rule: When rows are near.
         """
-        kept = [rows for rows, _ in leaving]
+        kept = [piece.rows for piece in leaving]
         self._own = sum(len(rows.scales) for rows in kept)
         self._part, self._rule = part, rule
         self._rows = Rounded(*map(np.concatenate, zip(*kept, part, strict=True))) if kept else part
         self._numbers = np.concatenate(
-            [*(numbers for _, numbers in leaving), np.zeros(len(part.scales), np.int64)]
+            [*(piece.numbers for piece in leaving), np.zeros(len(part.scales), np.int64)]
         )
         floats = part.floats()
         # The same array on both sides is a product of half the cost.
         others = np.concatenate([*(rows.floats() for rows in kept), floats]) if kept else floats
-        self._products = floats @ others.T
-        self._near = self._products >= rule.bar
-        self._near &= self._rows.scales > 0
-        self._any_near = self._near.sum(axis=1) > (self._near[:, self._own :].diagonal())
-        self._alive = np.arange(len(self._rows.scales)) < self._own
+        products = (floats @ others.T).reshape(-1)
+        pairs = np.flatnonzero(products >= rule.bar)
+        rows, self._columns = np.divmod(pairs, len(others))
+        before = (self._columns < rows + self._own) & (self._rows.scales[self._columns] > 0)
+        before &= part.scales[rows] > 0
+        self._columns, self._products = self._columns[before], products[pairs[before]]
+        self._starts = np.searchsorted(rows[before], np.arange(len(floats) + 1)).tolist()
+        self._alive = np.arange(len(others)) < self._own
         self._order = list(range(self._own))
         self._forgotten = 0
 
@@ -61,14 +64,16 @@ class CloseRows:
 
     def nearest(self, row: int) -> Nearest | None:
         """Return the nearest one that is kept, of equally near ones that of the lowest number."""
-        if not self._any_near[row] or self._part.scales[row] == 0:
+        pairs = slice(self._starts[row], self._starts[row + 1])
+        if pairs.start == pairs.stop:
             return None
-        rows = np.flatnonzero(self._near[row] & self._alive)
+        rows, products = self._columns[pairs], self._products[pairs]
+        kept = self._alive[rows]
         if self._rule.length_ratio > 0:
-            rows = rows[self._rule.lengths_fit(self._rows.lengths[rows], self._part.lengths[row])]
+            kept &= self._rule.lengths_fit(self._rows.lengths[rows], self._part.lengths[row])
+        rows, products = rows[kept], products[kept]
         if not len(rows):
             return None
-        products = self._products[row, rows]
         rows = rows[products >= products.max() - np.float32(2 * self._rule.margin)]
         cosines = cosine(self._rows.halves[rows], self._part.halves[row])
         best = np.lexsort((self._numbers[rows], -cosines))[0]

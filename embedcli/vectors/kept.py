@@ -86,6 +86,20 @@ def rounded(vectors: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> Rounded:
     return Rounded(halves, scales, np.asarray(lengths, dtype=np.int64))
 
 
+class Piece(NamedTuple):
+    """Some kept rows, without copies.
+
+    Attributes:
+        rows: n of them.
+        numbers: Shape (n,), int64: what the caller calls each.
+        heads: Shape (n, k + 1), float32, or None.
+    """
+
+    rows: Rounded
+    numbers: Numbers
+    heads: Floats | None
+
+
 class Slab:
     """Room for some kept rows, filled from the front. What is filled never changes.
 
@@ -93,6 +107,8 @@ class Slab:
         rows: The room, as `Rounded`.
         numbers: Shape (room,), int64: what the caller calls each row.
         count: Rows in it.
+        heads: Shape (room, k + 1), float32, for the bounds of `bounds.Axes`; None where there are none.
+        headed: How many rows have their head.
     """
 
     def __init__(self, room: int, dim: int) -> None:
@@ -101,14 +117,16 @@ class Slab:
             np.empty((room, dim), np.float16), np.empty(room, np.float32), np.empty(room, np.int64)
         )
         self.numbers: Numbers = np.empty(room, dtype=np.int64)
-        self.count = 0
+        self.count = self.headed = 0
+        self.heads: Floats | None = None
 
     def add(self, rows: Rounded, numbers: Numbers) -> int:
         """Take as many of the rows as there is room for; returns how many that were."""
         taken = min(len(numbers), len(self.numbers) - self.count)
         place = slice(self.count, self.count + taken)
-        for mine, theirs in zip(self.rows, rows, strict=True):
-            mine[place] = theirs[:taken]
+        self.rows.halves[place] = rows.halves[:taken]
+        self.rows.scales[place] = rows.scales[:taken]
+        self.rows.lengths[place] = rows.lengths[:taken]
         self.numbers[place] = numbers[:taken]
         self.count += taken
         return taken
@@ -121,34 +139,42 @@ class KeptRows:
         dim: Numbers in a vector.
         count: Positions given so far; those of rows that were forgotten are not given again.
         forgotten: Positions below this one are gone.
+        slabs: Where the others are.
     """
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
         self.count = self.forgotten = 0
         self._room = max(1, SLAB_NUMBERS // max(1, dim))
-        self._slabs: list[Slab] = []
+        self.slabs: list[Slab] = []
         self._first_slab = 0
 
     def add(self, rows: Rounded, numbers: Numbers) -> None:
         """Take rows in, numbers ascending."""
         done = 0
         while done < len(numbers):
-            if self.count == (self._first_slab + len(self._slabs)) * self._room:
-                self._slabs.append(Slab(self._room, self.dim))
-            taken = self._slabs[-1].add(rows.take(slice(done, None)), numbers[done:])
+            if self.count == (self._first_slab + len(self.slabs)) * self._room:
+                self.slabs.append(Slab(self._room, self.dim))
+            taken = self.slabs[-1].add(rows.take(slice(done, None)), numbers[done:])
             self.count += taken
             done += taken
+
+    def sample(self, most: int) -> Vectors:
+        """Return some rows, evenly spread, that are not zero, shape (n, dim), float32, unit length."""
+        step = -(-(self.count - self.forgotten) // most)
+        rows = [piece.rows.take(slice(None, None, step)) for piece in self.pieces(0, self.count, self._room)]
+        floats = [some.take(some.scales > 0).floats() for some in rows]
+        return np.concatenate([np.empty((0, self.dim), np.float32), *floats])
 
     def forget(self, position: int) -> None:
         """Forget the rows before this position; memory is freed a slab at a time."""
         self.forgotten = max(self.forgotten, min(position, self.count))
-        while self._slabs and (self._first_slab + 1) * self._room <= self.forgotten:
-            del self._slabs[0]
+        while self.slabs and (self._first_slab + 1) * self._room <= self.forgotten:
+            del self.slabs[0]
             self._first_slab += 1
 
-    def pieces(self, first: int, end: int, most: int) -> Iterator[tuple[int, Rounded, Numbers]]:
-        """Yield (first position, rows, numbers), in order, without copies.
+    def pieces(self, first: int, end: int, most: int) -> Iterator[Piece]:
+        """Yield rows in the order of their positions, without copies.
 
         Args:
             first: The first position that is wanted; forgotten ones are left out.
@@ -156,9 +182,11 @@ class KeptRows:
             most: Rows in one piece; fewer at the end of a slab.
         """
         first = max(first, self.forgotten)
-        for number, slab in enumerate(self._slabs, self._first_slab):
+        for number, slab in enumerate(self.slabs, self._first_slab):
             base = number * self._room
             low, high = max(0, first - base), min(slab.count, end - base)
             for start in range(low, high, most):
                 part = slice(start, min(start + most, high))
-                yield base + start, slab.rows.take(part), slab.numbers[part]
+                yield Piece(
+                    slab.rows.take(part), slab.numbers[part], None if slab.heads is None else slab.heads[part]
+                )

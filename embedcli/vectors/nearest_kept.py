@@ -10,16 +10,18 @@ import numpy as np
 from embedcli.vectors.metric import pair_cosines
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     import numpy.typing as npt
 
-    from embedcli.vectors.kept import Floats, Numbers, Rounded
+    from embedcli.vectors.kept import Floats, Halves, Numbers, Piece, Rounded
 
     Rows = npt.NDArray[np.intp]
 
-NOTHING = -2.0
+NOTHING: Final = -2.0
 """Stands for a cosine where there is no kept row."""
+WAITING_PAIRS: Final = 1024
+"""So many pairs are compared exactly at a time: a few cost as much as hundreds."""
 
 
 class Nearest(NamedTuple):
@@ -59,6 +61,15 @@ class Rule(NamedTuple):
         return fit
 
 
+class _Pairs(NamedTuple):
+    """Pairs that wait to be compared exactly: rows of the block, products, kept rows and their numbers."""
+
+    rows: Rows
+    products: Floats
+    halves: Halves
+    numbers: Numbers
+
+
 class Best:
     """The nearest kept row of each row of a block, among those offered so far. Several threads may offer.
 
@@ -74,19 +85,19 @@ class Best:
         self.numbers: Numbers = np.zeros(len(block.scales), dtype=np.int64)
         self._block, self._rule = block, rule
         self._top = np.full(len(block.scales), rule.bar, dtype=np.float32)
+        self._waiting: list[_Pairs] = []
         self._lock = Lock()
 
-    def offer(self, rows: Rows, kept: Rounded, numbers: Numbers, columns: Rows, products: Floats) -> None:
-        """Look at pairs of a row of the block and a kept row.
+    def offer(self, rows: Rows, piece: Piece, columns: Rows, products: Floats) -> None:
+        """Look at pairs of a row of the block and a kept row. They count when `settle` has been called.
 
         Args:
             rows: Shape (p,): the rows of the block.
-            kept: Kept rows.
-            numbers: Shape (len(kept),): what they are called.
+            piece: Kept rows.
             columns: Shape (p,): which of the kept rows stands beside each row of the block.
             products: Shape (p,): their fast products.
         """
-        rule = self._rule
+        rule, kept = self._rule, piece.rows
         likely = products >= self._top[rows]
         if rule.bar <= 0:
             # Rows of zeros are near to nothing; above, their products leave them out.
@@ -94,15 +105,31 @@ class Best:
         if rule.length_ratio > 0:
             likely &= rule.lengths_fit(self._block.lengths[rows], kept.lengths[columns])
         rows, columns, products = rows[likely], columns[likely], products[likely]
-        if not len(rows):
-            return
         # Another thread may overwrite what is raised here: that costs comparisons, never an answer.
         np.maximum.at(self._top, rows, products - np.float32(2 * rule.margin))
         likely = products >= self._top[rows]
-        rows, columns = rows[likely], columns[likely]
-        cosines = pair_cosines(self._block.halves[rows], kept.halves[columns])
-        near = cosines >= rule.threshold
-        self._take(rows[near], cosines[near], numbers[columns[near]])
+        rows, columns, products = rows[likely], columns[likely], products[likely]
+        for start in range(0, len(rows), WAITING_PAIRS):
+            some = slice(start, start + WAITING_PAIRS)
+            halves, numbers = kept.halves[columns[some]], piece.numbers[columns[some]]
+            with self._lock:
+                self._waiting.append(_Pairs(rows[some], products[some], halves, numbers))
+                enough = sum(len(pairs.rows) for pairs in self._waiting) >= WAITING_PAIRS
+            if enough:
+                self.settle()
+
+    def settle(self) -> None:
+        """Compare exactly what was offered since the last time."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        pairs = _Pairs(*map(np.concatenate, zip(*waiting, strict=True)))
+        likely = np.flatnonzero(pairs.products >= self._top[pairs.rows])
+        rows, numbers = pairs.rows[likely], pairs.numbers[likely]
+        cosines = pair_cosines(self._block.halves[rows], pairs.halves[likely])
+        near = cosines >= self._rule.threshold
+        self._take(rows[near], cosines[near], numbers[near])
 
     def _take(self, rows: Rows, cosines: npt.NDArray[np.float64], numbers: Numbers) -> None:
         order = np.lexsort((numbers, -cosines, rows))

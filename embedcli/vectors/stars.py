@@ -19,21 +19,19 @@ import numpy as np
 from embedcli.errors import UsageError, VectorError
 from embedcli.vectors.close_rows import CloseRows
 from embedcli.vectors.exact import safe_margin
-from embedcli.vectors.kept import KeptRows, Rounded, rounded
+from embedcli.vectors.kept import Rounded, rounded
 from embedcli.vectors.nearest_kept import NOTHING, Best, Nearest, Rule
+from embedcli.vectors.scanned_rows import ScannedRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any, Final, Self
 
     import numpy.typing as npt
 
-    from embedcli.vectors.kept import Numbers
+    from embedcli.vectors.scanned_rows import Run
 
 BLOCK_ROWS: Final = 1024
 """Rows compared with all kept ones, and with one another, at a time."""
-PIECE_ROWS: Final = 2048
-"""Kept rows in one product: 8 MiB of cosines with a whole block."""
 
 
 class Stars:
@@ -74,10 +72,11 @@ class Stars:
             raise UsageError(f"jobs and window must be at least 1, not {jobs} and {window}")
         self.dim, self.window = dim, window
         self.rule = Rule(threshold, safe_margin(dim), length_ratio)
-        self.recent = KeptRows(dim)
-        self._given = KeptRows(dim)
+        self.recent = ScannedRows(dim, self.rule)
+        self._given = ScannedRows(dim, self.rule)
         self._look: Look | None = None
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="stars") if jobs > 1 else None
+        self._run: Run = map if self._pool is None else self._pool.map
 
     def __enter__(self) -> Self:
         return self
@@ -138,23 +137,10 @@ class Stars:
         """
         best = Best(block, self.rule)
         floats = block.floats()
-
-        def compare(piece: tuple[Rounded, Numbers]) -> None:
-            kept, numbers = piece
-            products = floats @ kept.floats().T
-            rows, columns = np.nonzero(products >= self.rule.bar)
-            best.offer(rows, kept, numbers, columns, products[rows, columns])
-
-        run = map if self._pool is None else self._pool.map
-        for _ in run(compare, self._pieces(first)):
-            pass
+        self._given.offer_to(best, floats, 0, self._run)
+        self.recent.offer_to(best, floats, first, self._run)
+        best.settle()
         return best
-
-    def _pieces(self, first: int) -> Iterator[tuple[Rounded, Numbers]]:
-        for _, kept, numbers in self._given.pieces(0, self._given.count, PIECE_ROWS):
-            yield kept, numbers
-        for _, kept, numbers in self.recent.pieces(first, self.recent.count, PIECE_ROWS):
-            yield kept, numbers
 
 
 class Look:
@@ -252,11 +238,8 @@ class _Part:
 
     def _open_close(self) -> CloseRows:
         recent = self._stars.recent
-        leaving = [
-            (kept, numbers)
-            for _, kept, numbers in recent.pieces(recent.forgotten, self._first_far, BLOCK_ROWS)
-        ]
-        close = CloseRows(self._rows, leaving, self._stars.rule)
+        leaving = recent.pieces(recent.forgotten, self._first_far, BLOCK_ROWS)
+        close = CloseRows(self._rows, list(leaving), self._stars.rule)
         for row, number in zip(self._kept, self._numbers, strict=True):
             close.keep(row, number)
         close.forget(self._forgotten())

@@ -52,6 +52,7 @@ class Filter:
         self._output, self._report, self._dropped = output, report, dropped
         self._offset = 0
         self._hash = xxhash.xxh3_64()
+        self._waiting: list[bytes] = []
 
     def head(self, head: Head) -> None:
         """Write what stands before the first record."""
@@ -70,6 +71,7 @@ class Filter:
         if self._dropped is not None:
             self._dropped.write(record.raw)
         if self._report is not None:
+            self._hand_on()
             line = {
                 "dropped": record.id,
                 "kept": duplicate.kept,
@@ -85,12 +87,19 @@ class Filter:
 
     def flush(self) -> None:
         """Hand on what is buffered."""
+        self._hand_on()
         for output in (self._output, self._report, self._dropped):
             if output is not None:
                 output.flush()
 
     def _keep(self, content: bytes) -> None:
         self._offset += len(content)
+        self._waiting.append(content)
+
+    def _hand_on(self) -> None:
+        """Write what was kept since the last time: many records in one call."""
+        content = b"".join(self._waiting)
+        self._waiting.clear()
         if self._report is not None:
             self._hash.update(content)
         if self._output is not None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from embedcli.errors import UsageError, VectorError
-from embedcli.vectors import kept, stars
+from embedcli.vectors import kept, scanned_rows, stars
 from embedcli.vectors.kept import widened
 from embedcli.vectors.metric import cosine
 from embedcli.vectors.normalize import normalize
@@ -104,7 +104,7 @@ def test_stars_are_what_two_loops_find(case, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(vectors)), max_size=4)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stars, "BLOCK_ROWS", data.draw(st.sampled_from([3, 7, 1024])))
-        patch.setattr(stars, "PIECE_ROWS", data.draw(st.sampled_from([2, 5, 2048])))
+        patch.setattr(scanned_rows, "PIECE_ROWS", data.draw(st.sampled_from([2, 5, 2048])))
         patch.setattr(kept, "SLAB_NUMBERS", data.draw(st.sampled_from([4, 40, 1 << 20])))
         found = run(given_rows, vectors, lengths, threshold, cuts, **options)
     assert found == expected(case)
@@ -122,7 +122,7 @@ def planted(count, seed=1, dim=32, near=0.05):
 def small_parts(monkeypatch):
     """Blocks of hundreds of rows have many parts, pieces and slabs."""
     monkeypatch.setattr(stars, "BLOCK_ROWS", 128)
-    monkeypatch.setattr(stars, "PIECE_ROWS", 64)
+    monkeypatch.setattr(scanned_rows, "PIECE_ROWS", 64)
     monkeypatch.setattr(kept, "SLAB_NUMBERS", 32 * 200)
 
 
@@ -149,21 +149,27 @@ def test_memory_is_that_of_the_window():
     rows = planted(3000)
     with Stars(32, 0.999, window=10) as near, pytest.MonkeyPatch.context() as patch:
         patch.setattr(kept, "SLAB_NUMBERS", 32 * 16)
-        near.recent = kept.KeptRows(32)
+        near.recent = scanned_rows.ScannedRows(32, near.rule)
         for first in range(3000):
             near.look(rows[first : first + 1], np.ones(1)).keep(0, first)
-            assert len(near.recent._slabs) <= 2
+            assert len(near.recent.slabs) <= 2
 
 
-def test_rows_that_only_exact_arithmetic_tells_apart():
-    rng = np.random.default_rng(7)
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_that_only_exact_arithmetic_tells_apart(seed):
+    rng = np.random.default_rng(seed)
     query = rng.standard_normal(256)
-    rows = np.concatenate((query + rng.standard_normal((400, 256)) * 1e-3, [query])).astype(np.float32)
+    rows = np.concatenate((query + rng.standard_normal((400, 256)) * 1e-4, [query])).astype(np.float32)
     with Stars(256, 0.99) as near:
         near.keep_all(rows[:-1], np.arange(400), np.ones(400))
-        found = near.look(rows[-1:], np.ones(1)).nearest(0)
+        far = near.look(rows[-1:], np.ones(1)).nearest(0)
+    with Stars(256, 0.99) as near:
+        look = near.look(rows, np.ones(401))
+        for row in range(400):
+            look.keep(row, row)
+        close = look.nearest(400)
     cosines = near_of(rows)[-1, :-1]
-    assert found == (int(np.argmax(cosines)), cosines.max())
+    assert far == close == (int(np.argmax(cosines)), cosines.max())
 
 
 def test_equal_vectors_are_equal_and_the_lowest_number_is_named():
