@@ -94,6 +94,7 @@ def dedupe(
             "--threshold": threshold,
             "--lexical-threshold": lexical_threshold,
             "--vectors": vectors,
+            "--calibrate": calibrate,
             "PATH": paths,
             "--files-from": reading.files_from,
             "--keep": keep != "first",
