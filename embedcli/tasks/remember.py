@@ -199,6 +199,24 @@ class Memory:
                 known = _known(chunk_rows, rows.tolist()) if with_texts else []
                 yield KnownBlock(rows, vectors if dead is None else vectors[alive], known)
 
+    def sample(self, count: int) -> tuple[Rows, Vectors]:
+        """Return some places, ascending, the same ones each time, and their vectors, shape (n, dim), float32.
+
+        Args:
+            count: How many; all where there are no more.
+        """
+        from embedcli.vectors.background import spread_rows
+
+        with open_for_reading(self.path) as connection:
+            reader = IndexReader(self.path, connection)
+            rows = spread_rows(reader.live_rows(), count)
+            return rows, reader.vectors(rows)
+
+    def vectors(self, rows: Rows) -> Vectors:
+        """Return the vectors at some places, shape (n, dim), float32, in the order asked for."""
+        with open_for_reading(self.path) as connection:
+            return IndexReader(self.path, connection).vectors(rows)
+
     def known(self, rows: Sequence[int]) -> list[Known]:
         """Return what some vectors stand for, in the order asked for; see `blocks`.
 
