@@ -29,9 +29,9 @@ from embedcli.tasks.calibrate import (
     calibrate_pairs,
     labelled_pairs,
     nearest_pairs,
-    sample,
     save_duplicates,
 )
+from embedcli.tasks.reservoir import sample
 from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 from tests.conftest import REPOSITORY, without_privileges
 
