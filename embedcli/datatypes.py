@@ -298,6 +298,62 @@ class Duplicate(NamedTuple):
     stage: Stage
 
 
+class NearPair(NamedTuple):
+    """Two records of which one is the closest to the other.
+
+    Attributes:
+        ids: Of both, in input order.
+        texts: Of both.
+        cosine: -1 to 1.
+    """
+
+    ids: tuple[str, str]
+    texts: tuple[str, str]
+    cosine: float
+
+
+class ScoreBin(NamedTuple):
+    """How many records have their closest other record at a cosine from `low` up to `high`, that left out."""
+
+    low: float
+    high: float
+    records: int
+
+
+class KeptAt(NamedTuple):
+    """How many records would be kept at a threshold."""
+
+    threshold: float
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a threshold would do, and what others would.
+
+    Attributes:
+        threshold: The one in question.
+        records: How many there are, blank ones left out.
+        by_text: How many of them the stages before the vectors drop.
+        alone: Records whose closest other has no place in the histogram: its cosine is below 0, or there is
+            none, since their vector is zero or no other text is of a similar length.
+        histogram: Of the closest cosines of all other records that the text leaves open; the last bin holds
+            1 too.
+        above: The pairs that are duplicates by the least, the closest first.
+        below: The pairs that are none by the least, the closest first.
+        kept: At some thresholds around it, ascending.
+    """
+
+    threshold: float
+    records: int
+    by_text: int
+    alone: int
+    histogram: tuple[ScoreBin, ...]
+    above: tuple[NearPair, ...]
+    below: tuple[NearPair, ...]
+    kept: tuple[KeptAt, ...]
+
+
 @dataclass(slots=True)
 class Counts:
     """What a run did, for `--stats-json` and the summary line. Every stage adds to it; none reads it.

@@ -73,7 +73,7 @@ def open_comparing(
         if threshold is None or past.indexes:
             raise UsageError(
                 "--vectors compares vectors of any model: it needs --threshold, and no index to compare with",
-                hint="--vectors v.npy --threshold 0.9; without --vectors, vectors that records bring are used too",
+                hint="--vectors v.npy --threshold 0.9",
             )
         from embedcli.tasks.carried import CarriedVectors
 

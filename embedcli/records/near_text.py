@@ -57,8 +57,8 @@ class NearTexts:
     found, of those above it more (`recall`). Signatures take fixed seeds, so the same calls give the same
     results everywhere; neither the order of keeping nor how texts are cut into looks matters.
 
-    A kept text costs its normal form (50 bytes and its characters) and some 350 bytes at the default
-    threshold, at most 800. A new text of n characters takes O(n) time, and 30 bytes a character while it is
+    A kept text costs its normal form (50 bytes and its characters) and some 400 bytes at the default
+    threshold, at most 900. A new text of n characters takes O(n) time, and 20 bytes a character while it is
     looked at. Where more than 100 kept texts seem to reach the threshold, the 100 that agree best by their
     signatures are scored.
 
@@ -123,8 +123,6 @@ class NearLook:
         """
         import numpy as np
 
-        if not self._forms[row]:
-            return None
         members = self._settled.of(row)
         if recent := self._kept.bands.recent(self._keys[row]):
             members = np.concatenate((members, np.array(sorted(recent), np.uint32)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _RUN_UNITS: Final = 4
 _SEED: Final = 20
 _BLOCK_UNITS: Final = 1 << 20
-"""UTF-16 units that are hashed at once, at some 30 bytes each; a longer text is hashed by itself."""
+"""UTF-16 units that are hashed at once, at some 20 bytes each; a longer text is hashed by itself."""
 
 
 def runs_of(form: str) -> Runs:
@@ -41,14 +41,12 @@ def signatures_of(forms: Sequence[str], length: int) -> npt.NDArray[np.uint32]:
     """Return MinHash signatures, shape (len(forms), length): the same for the same forms, everywhere.
 
     Two of them agree in a slot with the probability of the two forms' Jaccard similarity. Time is linear;
-    memory is O(the signatures), and 30 bytes for each character of a longest text or of a million.
+    memory is O(the signatures), and 20 bytes for each character of the longest text or of a million.
 
     Source: S. Dahlgaard, M. Knudsen and M. Thorup, "Fast similarity sketching", FOCS 2017, as rensa has it.
     """
     import numpy as np
     from rensa import RMinHash
-
-    from embedcli.vectors.bands import mix
 
     signatures = np.empty((len(forms), length), np.uint32)
     for first, units in _blocks(forms):
@@ -60,9 +58,7 @@ def signatures_of(forms: Sequence[str], length: int) -> npt.NDArray[np.uint32]:
             within[ends[:-1] - units_before] = False
         offsets = np.zeros(len(units) + 1, np.uint64)
         offsets[1:] = ends - (_RUN_UNITS - 1) * np.arange(1, len(units) + 1)
-        # The library takes hashes as they are, and characters packed side by side are none.
-        hashes = mix(runs[within])
-        rows = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, length, _SEED).to_rows()
+        rows = RMinHash.digest_matrix_from_flat_token_hashes(runs[within], offsets, length, _SEED).to_rows()
         signatures[first : first + len(units)] = rows
     return signatures
 

@@ -97,7 +97,12 @@ class Calibration:
 
 
 def calibrate(
-    texts: Iterable[str], vectorizer: Vectorizer, *, at_most: int = SAMPLE_TEXTS, seed: int = 0
+    texts: Iterable[str],
+    vectorizer: Vectorizer,
+    *,
+    at_most: int = SAMPLE_TEXTS,
+    seed: int = 0,
+    at_least: float = 0.0,
 ) -> Calibration:
     """Choose a threshold by pairs made of texts. Memory is O(at_most).
 
@@ -106,6 +111,7 @@ def calibrate(
         vectorizer: Makes their vectors.
         at_most: How many are taken, by chance, each as likely as any other.
         seed: Another one takes others, and changes them in other places.
+        at_least: The lowest threshold that may be chosen.
 
     Raises:
         UsageError: There are fewer than `LEAST_TEXTS` different ones.
@@ -133,6 +139,7 @@ def calibrate(
         [(distinct[row], distinct[other]) for row, other in pairs.tolist()],
         cosines,
         texts=len(distinct),
+        at_least=at_least,
     )
 
 
@@ -171,12 +178,13 @@ def _calibration(
     cosines: Mapping[Edit, Doubles],
     *,
     texts: int,
+    at_least: float = 0.0,
 ) -> Calibration:
     import numpy as np
 
     from embedcli.vectors.threshold import choose_threshold
 
-    chosen = choose_threshold(duplicates, distinct)
+    chosen = choose_threshold(duplicates, distinct, at_least=at_least)
     closest = np.argsort(-distinct, kind="stable")[:SHOWN_PAIRS].tolist()
     return Calibration(
         threshold=chosen.value,

@@ -66,7 +66,7 @@ def plan_bands(threshold: float) -> BandPlan:
 class Bands:
     """Which members share a band with given signatures.
 
-    Members are numbers from 0 to 2**32 - 1 that the caller gives. Memory is 8 bytes a band and member, in
+    Members are numbers from 0 to 2**32 - 2 that the caller gives. Memory is 8 bytes a band and member, in
     sorted runs that grow by powers of two, and one dictionary for the latest few thousand members.
     """
 
@@ -119,7 +119,7 @@ class Bands:
         for run in self._runs:
             places = np.empty((2, len(flat)), np.int64)
             places[0, order] = np.searchsorted(run, in_order)
-            places[1, order] = np.searchsorted(run, in_order | _LOW, side="right")
+            places[1, order] = np.searchsorted(run, in_order | _LOW)
             ranges.append((run, places.reshape(2, *keys.shape)))
         return SettledMembers(ranges, len(keys))
 
@@ -137,13 +137,13 @@ class Bands:
             self._runs[-1] = np.sort(np.concatenate((self._runs[-1], last)))
 
     def renumber(self, members: npt.NDArray[np.int64]) -> None:
-        """Give each member the number that stands at its place in `members`; -1 removes it."""
+        """Give each member the number at its place in `members`, in the same order; -1 removes it."""
         renumbered = []
         for run in self._runs:
             new = members[(run & _LOW).astype(np.int64)]
             left = new >= 0
             renumbered.append((run[left] & ~_LOW) | new[left].astype(np.uint64))
-        self._runs = [np.sort(run) for run in renumbered if len(run)]
+        self._runs = [run for run in renumbered if len(run)]
         pairs = [(key, int(members[member])) for key, member in _pairs(self._recent)]
         self._recent, self._recent_members = {}, 0
         for key, member in pairs:

@@ -42,7 +42,8 @@ class Axes(NamedTuple):
 
     Attributes:
         directions: Shape (dim, k), float32, orthonormal but for `error`.
-        error: How far a bound computed in float32 can be below the true one.
+        error: What is added to the square of the rest's length, which raises each bound by as much: at least
+            as far as a bound computed in float32 without it can be below the true one.
     """
 
     directions: Vectors
@@ -75,8 +76,10 @@ def make_axes(directions: Vectors) -> Axes:
     dim, size = directions.shape
     wide = directions.astype(np.float64)
     skew = float(np.linalg.norm(wide.T @ wide - np.eye(size)))
-    # A head's number is off by dim units at most; products and squares of heads by twice their length.
-    return Axes(directions, skew + 2 * (size**0.5) * (dim + 4) * _UNIT + (size + 32) * _UNIT)
+    # A number of a head is off by dim units at most, so that its square and its products are by twice that.
+    head = skew + 2 * (size**0.5) * (dim + 4) * _UNIT + (size + 32) * _UNIT
+    # Once for the rest that the head's square is taken from, once for the product of two heads.
+    return Axes(directions, 2 * head)
 
 
 def fit_axes(sample: Vectors, threshold: float) -> Axes | None:
@@ -100,7 +103,7 @@ def fit_axes(sample: Vectors, threshold: float) -> Axes | None:
         axes = make_axes(np.ascontiguousarray(principal[:, :size]))
         bounds = axes.heads(probes) @ axes.heads(others).T
         # Each probe meets itself once.
-        over = np.count_nonzero(bounds >= np.float32(threshold - axes.error)) - len(probes)
+        over = np.count_nonzero(bounds >= np.float32(threshold)) - len(probes)
         left = _LEFT_OVER_NS * dim * max(0, over) / bounds.size
         cost = _PAIR_NS + _NUMBER_NS * (size + 1) + left
         if cost < least:

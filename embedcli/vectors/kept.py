@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from embedcli.datatypes import Vectors
+    from embedcli.vectors.bounds import Axes
 
     Halves = npt.NDArray[np.float16]
     Floats = npt.NDArray[np.float32]
@@ -28,6 +29,8 @@ SLAB_NUMBERS: Final = 1 << 22
 """Numbers in a slab: 8 MiB, 10,922 rows of 384."""
 ROUND_NUMBERS: Final = 1 << 18
 """Numbers rounded at a time."""
+HEADS_AT_A_TIME: Final = 1024
+"""Rows whose heads are computed at a time: 1.5 MiB of 384 numbers."""
 
 
 class Rounded(NamedTuple):
@@ -130,6 +133,21 @@ class Slab:
         self.numbers[place] = numbers[:taken]
         self.count += taken
         return taken
+
+    def behead(self) -> None:
+        """Forget the heads, since the axes are other ones."""
+        self.heads, self.headed = None, 0
+
+    def add_heads(self, axes: Axes) -> None:
+        """Add the heads that are not there yet."""
+        if self.headed == self.count:
+            return
+        if self.heads is None:
+            self.heads = np.empty((len(self.numbers), axes.directions.shape[1] + 1), dtype=np.float32)
+        for start in range(self.headed, self.count, HEADS_AT_A_TIME):
+            part = slice(start, min(start + HEADS_AT_A_TIME, self.count))
+            self.heads[part] = axes.heads(self.rows.take(part).floats())
+        self.headed = self.count
 
 
 class KeptRows:

@@ -24,11 +24,12 @@ from embedcli.vectors.nearest_kept import NOTHING, Best, Nearest, Rule
 from embedcli.vectors.scanned_rows import ScannedRows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Final, Self
 
     import numpy.typing as npt
 
-    from embedcli.vectors.scanned_rows import Run
+    from embedcli.vectors.pairing import Run
 
 BLOCK_ROWS: Final = 1024
 """Rows compared with all kept ones, and with one another, at a time."""
@@ -128,6 +129,10 @@ class Stars:
             )
         return rounded(vectors, lengths)
 
+    def begin(self, task: Callable[[], CloseRows]) -> Callable[[], CloseRows]:
+        """Start something in a thread, if there are any; what comes back waits for it."""
+        return task if self._pool is None else self._pool.submit(task).result
+
     def nearest_of(self, block: Rounded, first: int) -> Best:
         """Return the nearest of the rows given at the beginning and of the recent ones.
 
@@ -207,8 +212,9 @@ class _Part:
     def nearest(self, row: int) -> Nearest | None:
         """Return the nearest row kept so far."""
         if self._far is None or self._close is None:
+            close = self._stars.begin(self._open_close)
             self._far = self._stars.nearest_of(self._rows, self._first_far)
-            self._close = self._open_close()
+            self._close = close()
         found = self._close.nearest(row)
         cosine, number = float(self._far.cosines[row]), int(self._far.numbers[row])
         if cosine == NOTHING or (found is not None and (found.cosine, -found.number) > (cosine, -number)):

@@ -45,18 +45,22 @@ class Threshold(NamedTuple):
 
 
 def choose_threshold(
-    duplicates: npt.NDArray[Any], distinct: npt.NDArray[Any], precision: float = PRECISION
+    duplicates: npt.NDArray[Any],
+    distinct: npt.NDArray[Any],
+    precision: float = PRECISION,
+    at_least: float = 0.0,
 ) -> Threshold:
     """Return the threshold that the rule chooses, among the multiples of `STEP`. O(n log n).
 
     The highest one with a recall of at least `FOUND_RATIO`; where its precision is below the one wanted, the
     lowest one above it whose precision is not; where there is none, the one with the best F-measure that
-    weighs precision twice, of equal ones the highest.
+    weighs precision twice, of equal ones the highest. None below `at_least` is looked at.
 
     Args:
         duplicates: Cosines of pairs of duplicates, shape (p,), p at least 1.
         distinct: Cosines of other pairs, shape (q,). As many as duplicates, or precision says something else.
         precision: The one wanted, 0 to 1.
+        at_least: The lowest that may be chosen, at most 1.
 
     Raises:
         VectorError: There are no duplicates, or a cosine is not finite.
@@ -65,9 +69,9 @@ def choose_threshold(
     """
     if not len(duplicates) or not (np.isfinite(duplicates).all() and np.isfinite(distinct).all()):
         raise VectorError("a threshold needs the cosine of a pair of duplicates, and finite cosines")
-    values = np.arange(1, round(1 / STEP) + 1) * STEP
-    # 0.93 as it is typed, not the product with a rounding error of its own.
-    values = values.round(4)
+    # 0.93 as it is typed, not a product with a rounding error of its own.
+    values = (np.arange(1, round(1 / STEP) + 1) * STEP).round(4)
+    values = values[values >= at_least]
     found, wrong = count_above(duplicates, values), count_above(distinct, values)
     recall = found / len(duplicates)
     precise = np.divide(found, found + wrong, out=np.ones(len(values)), where=found + wrong > 0)

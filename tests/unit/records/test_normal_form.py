@@ -43,6 +43,7 @@ marked = st.text(
         ("\ufeffheading", "Heading"),
         ("covid-19", "COVID 19"),
         ("❤\ufe0f yes", "❤ yes"),
+        ("snake＿case", "snake_case"),
     ],
 )
 def test_what_differs_in_form_only_is_the_same(first: str, second: str) -> None:
@@ -77,6 +78,8 @@ def test_what_differs_in_form_only_is_the_same(first: str, second: str) -> None:
         ("?", "!"),
         ("«", "»"),
         ("snake_case", "snake case"),
+        ("don't", "don t"),
+        ("a!=b", "a =b"),
         ("5′", "5″"),
         ("10·5", "105"),
         ("naïve", "naive"),
@@ -121,9 +124,11 @@ def test_words_numbers_and_symbols_stay_whatever_marks_stand_around_them(words: 
     assert normal_form(", ".join(f'"{word}"!' for word in words)).split() == words
 
 
-@pytest.mark.parametrize("row", ["\u0301\u0316", "\u0344", "é"])
-def test_long_rows_of_combining_marks_are_sorted_in_pieces(row: str) -> None:
-    # All at once this takes minutes.
-    form = normal_form("a" + row * 100_000)
+def test_long_rows_of_combining_marks_are_sorted_in_pieces() -> None:
+    # All at once, it would take a time that grows with the square of the row.
+    form = normal_form("a" + "\u0301\u0316" * 1000)
     assert normal_form(form) == form
-    assert len(form) >= 50_000
+    assert all(len(piece) <= 30 and set(piece) == {"\u0301", "\u0316"} for piece in form.split()[1:-1])
+    # Marks of which one is two, of whose pieces the second pass makes no smaller ones.
+    form = normal_form("a" + "\u0344" * 1000)
+    assert normal_form(form) == form

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,6 +54,12 @@ def test_members_are_found_wherever_they_are_held(
         for member, row in enumerate(keys.tolist()):
             bands.add(row, member)
             bands.settle()
+        # So there are few runs to look into, however many members there are.
+        assert all(len(longer) >= 2 * len(shorter) for longer, shorter in pairwise(bands._runs))
+        members = [bands.settled(keys).of(row).tolist() for row in range(len(rows))]
+        assert [
+            set(found) | bands.recent(own) for found, own in zip(members, keys.tolist(), strict=True)
+        ] == [sharing(rows, own) for own in rows]
         numbers = np.array([-1 if row in removed else 100 + row for row in range(len(rows))])
         bands.renumber(numbers)
         settled = bands.settled(keys)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from embedcli.errors import UsageError, VectorError
-from embedcli.vectors import kept, scanned_rows, stars
+from embedcli.vectors import bounds, kept, pairing, scanned_rows, stars
 from embedcli.vectors.kept import widened
 from embedcli.vectors.metric import cosine
 from embedcli.vectors.normalize import normalize
@@ -104,8 +104,13 @@ def test_stars_are_what_two_loops_find(case, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(vectors)), max_size=4)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stars, "BLOCK_ROWS", data.draw(st.sampled_from([3, 7, 1024])))
-        patch.setattr(scanned_rows, "PIECE_ROWS", data.draw(st.sampled_from([2, 5, 2048])))
+        patch.setattr(pairing, "PIECE_ROWS", data.draw(st.sampled_from([2, 5, 2048])))
         patch.setattr(kept, "SLAB_NUMBERS", data.draw(st.sampled_from([4, 40, 1 << 20])))
+        patch.setattr(scanned_rows, "FIT_ROWS", data.draw(st.sampled_from([4, 10, 8192])))
+        # A bound is then taken whatever it costs, from one number on, and used where it leaves most pairs over.
+        patch.setattr(bounds, "AXES_TRIED", (1, 2))
+        patch.setattr(bounds, "_LEFT_OVER_NS", 0)
+        patch.setattr(pairing, "CROWDED", data.draw(st.sampled_from([1, 128])))
         found = run(given_rows, vectors, lengths, threshold, cuts, **options)
     assert found == expected(case)
 
@@ -122,7 +127,9 @@ def planted(count, seed=1, dim=32, near=0.05):
 def small_parts(monkeypatch):
     """Blocks of hundreds of rows have many parts, pieces and slabs."""
     monkeypatch.setattr(stars, "BLOCK_ROWS", 128)
-    monkeypatch.setattr(scanned_rows, "PIECE_ROWS", 64)
+    monkeypatch.setattr(pairing, "STRIP_ROWS", 48)
+    monkeypatch.setattr(scanned_rows, "FIT_ROWS", 100)
+    monkeypatch.setattr(pairing, "PIECE_ROWS", 64)
     monkeypatch.setattr(kept, "SLAB_NUMBERS", 32 * 200)
 
 

@@ -64,6 +64,13 @@ def test_between_two_clear_groups_it_stands_at_the_lower_end_of_the_duplicates()
     assert chosen == (0.905, 1.0, 96 / 101)
 
 
+def test_it_is_never_below_the_lowest_allowed():
+    duplicates, distinct = np.linspace(0.9, 1.0, 101), np.linspace(0.1, 0.5, 101)
+    assert choose_threshold(duplicates, distinct, at_least=0.9).value == 0.905
+    assert choose_threshold(duplicates, distinct, at_least=0.93) == (0.93, 1.0, 71 / 101)
+    assert choose_threshold(duplicates, distinct + 0.5, at_least=0.9).value >= 0.9
+
+
 def test_where_they_overlap_precision_comes_first():
     duplicates, distinct = np.linspace(0.5, 1.0, 1001), np.linspace(0.1, 0.8, 1001)
     chosen = choose_threshold(duplicates, distinct)
