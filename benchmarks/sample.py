@@ -5,10 +5,10 @@
 `banking77` is a folder with `train.csv` and `test.csv` (`text`, `category`), `agnews` one with `test.csv` (class,
 title, description). All of it by the functions that the command calls, with the vectors that it would make.
 
-- `--diverse 40` over 20 categories of unequal sizes (from 100 texts down to 5, each 15 % smaller than the one
-  before, and in turn 5 to 120 at random): how many of the 20 are among the 40, for 20 draws. Once with 20 categories
+- `--diverse 40` over 20 categories of unequal sizes (from 100 texts down to 10, each 15 % smaller than the one
+  before, and in turn 10 to 120 at random): how many of the 20 are among the 40, for 20 draws. Once with 20 categories
   that are different topics (their mean vectors taken farthest first), once with any 20. Beside it, what each part of
-  the method is worth: no mean taken away, no row moved, neither (plain k-center), as well as `--representative 40`
+  the method is worth: no mean taken away, no row moved, the farthest row itself, none (plain k-center), as well as `--representative 40`
   and 40 at random. Then the same with 30 titles of AG News among the texts: how many of the 40 are such strangers.
 - `--outliers`: titles of AG News among 3,080 questions to a bank; the chance that a stranger ranks before a question.
 - `--novel`: the past are the training questions without 10 categories; how many test questions are called new, of the
@@ -38,7 +38,7 @@ from embedcli.tasks.novel import NEW_RATIO, find_novel
 from embedcli.tasks.remember import MemorySettings, open_memory
 from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 from embedcli.vectors.facility import representatives
-from embedcli.vectors.k_center import NEIGHBORS, farthest_first, settle
+from embedcli.vectors.k_center import NEIGHBOR_WEIGHT, NEIGHBORS, settle, spread_out
 from embedcli.vectors.normalize import normalize
 from embedcli.vectors.outliers import NEIGHBORS as OUTLIER_NEIGHBORS
 from embedcli.vectors.outliers import outliers
@@ -105,14 +105,14 @@ def planted(vectors: Vectors, labels: Labels, *, different: bool) -> Iterator[tu
     """Yield texts of 20 categories in unequal sizes."""
     names = np.unique(labels)
     means = normalize(np.stack([vectors[labels == name].mean(axis=0) for name in names]))
-    apart = names[farthest_first(means, TOPICS)]
+    apart = names[spread_out(means, TOPICS, inward=1)]
     for draw in range(DRAWS):
         rng = np.random.default_rng(draw)
         chosen = rng.permutation(apart if different else rng.permutation(names)[:TOPICS])
         sizes = (
-            np.maximum(5, 100 * 0.85 ** np.arange(TOPICS)).astype(int)
+            np.maximum(10, 100 * 0.85 ** np.arange(TOPICS)).astype(int)
             if draw % 2
-            else rng.integers(5, 121, TOPICS)
+            else rng.integers(10, 121, TOPICS)
         )
         rows = np.concatenate(
             [
@@ -125,19 +125,23 @@ def planted(vectors: Vectors, labels: Labels, *, different: bool) -> Iterator[tu
 
 def ways(rng: np.random.Generator) -> dict[str, Callable[[Vectors], list[int]]]:
     def settled(vectors: Vectors, neighbors: int) -> list[int]:
-        return farthest_first(settle(vectors, neighbors, jobs=JOBS), CHOSEN)
+        return spread_out(settle(vectors, neighbors, jobs=JOBS), CHOSEN)
 
     def moved_alone(vectors: Vectors) -> list[int]:
         near = vectors @ vectors.T
         np.fill_diagonal(near, -2)
         nearest = np.argsort(-near, axis=1)[:, :NEIGHBORS]
-        return farthest_first(normalize(vectors + vectors[nearest].sum(axis=1)), CHOSEN)
+        moved = vectors + NEIGHBOR_WEIGHT * vectors[nearest].sum(axis=1)
+        return spread_out(normalize(moved), CHOSEN)
 
     return {
         "--diverse": lambda vectors: settled(vectors, NEIGHBORS),
         "no row moved": lambda vectors: settled(vectors, 0),
         "no mean taken away": moved_alone,
-        "neither": lambda vectors: farthest_first(vectors, CHOSEN),
+        "the farthest itself": lambda vectors: spread_out(
+            settle(vectors, NEIGHBORS, jobs=JOBS), CHOSEN, inward=1
+        ),
+        "none of the three": lambda vectors: spread_out(vectors, CHOSEN, inward=1),
         "--representative": lambda vectors: [
             each.row
             for each in representatives(vectors, np.ones(len(vectors), dtype=np.float32), CHOSEN, jobs=JOBS)
@@ -261,7 +265,7 @@ def hard_negatives(vectorizer: Vectorizer, texts: list[str], labels: Labels, pos
             kind |= dict.fromkeys((query, *rest), name)
             pairs += [Record("", query, fields={"query": query, "positive": text}) for text in rest[:-1]]
         for margin in (0.0, 0.05, 0.1, 0.2, None):
-            settings = MiningSettings(count=100, guided=margin is not None, margin=margin or 0.0, jobs=JOBS)
+            settings = MiningSettings(count=40, guided=margin is not None, margin=margin or 0.0, jobs=JOBS)
             mine = Mine(settings)
             mine.add_pairs(pairs, Counts(), print)
             mine.add_texts([Record("", text) for text in hidden.values()])
@@ -294,7 +298,7 @@ def scale(rows: int) -> None:
     weights = np.ones(rows, dtype=np.float32)
     print(f"\n{rows} vectors of 384 numbers, {JOBS} threads")
     for name, work in (
-        ("--diverse 40", lambda: farthest_first(settle(vectors, NEIGHBORS, jobs=JOBS), 40, jobs=JOBS)),
+        ("--diverse 40", lambda: spread_out(settle(vectors, NEIGHBORS, jobs=JOBS), 40, jobs=JOBS)),
         ("--representative 40", lambda: representatives(vectors, weights, 40, jobs=JOBS)),
         ("--outliers 40", lambda: outliers(vectors, 40, jobs=JOBS)),
     ):
