@@ -25,6 +25,7 @@ def dedupe(
     mark: own.Mark = False,
     check: own.Check = False,
     undo: own.Undo = None,
+    preview: own.PreviewOption = False,
     calibrate: own.Calibrate = False,
     pairs: own.Pairs = None,
     save: own.Save = False,
@@ -60,6 +61,7 @@ def dedupe(
 
     from embedcli.cli import dedupe_parts as parts
     from embedcli.cli.dedupe_calibrate import calibrate_threshold
+    from embedcli.cli.dedupe_preview import preview_threshold
     from embedcli.cli.dedupe_run import decide, open_comparing
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
     from embedcli.cli.terminal import Progress
@@ -71,23 +73,38 @@ def dedupe(
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     if undo is not None:
         parts.restore(undo, paths, output, run)
+    methods, preference = parts.read_methods(method), Preference.parse(keep)
+    parts.check_options(
+        methods,
+        {
+            "--check": check,
+            "--mark": mark,
+            "--preview": preview,
+            "--window": window,
+            "--index": index,
+            "--output": output,
+            "--report": report,
+            "--dropped": dropped,
+            "--update": update,
+            "--against": against,
+            "--pairs": pairs,
+            "--save": save,
+            "--seed": seed,
+            "--json": as_json,
+            "--threshold": threshold,
+            "--lexical-threshold": lexical_threshold,
+            "--vectors": vectors,
+            "--calibrate": calibrate,
+            "PATH": paths,
+            "--files-from": reading.files_from,
+            "--keep": keep != "first",
+        },
+    )
     if calibrate:
         calibrate_threshold(reading, encoding, paths, run, pairs=pairs, seed=seed, as_json=as_json, save=save)
-    parts.check_needs("--calibrate", {"--pairs": pairs, "--save": save, "--seed": seed, "--json": as_json})
-    methods, preference = parts.read_methods(method), Preference.parse(keep)
-    parts.check_methods(methods, {"--threshold": threshold, "--lexical-threshold": lexical_threshold})
-    if mark:
-        parts.check_together("--mark", {"--check": check, "--report": report, "--dropped": dropped})
-    if check:
-        parts.check_together("--check", {"--output": output, "--update": update})
-    if window is not None:
-        parts.check_together("--window", {"--against": against, "--keep": keep != "first"})
     # Without a report, one duplicate is all there is to know.
     to_first = check and report is None and dropped is None
     past = parts.read_against(against, update=update)
-    if index is not None:
-        others = {"PATH": paths, "--files-from": reading.files_from, "--vectors": vectors}
-        parts.check_together("--index", others)
     inputs = reading.inputs(paths, or_stdin=index is None)
     source = None if index is None else index_path(index)
     with ExitStack() as stack:
@@ -108,6 +125,10 @@ def dedupe(
         )
         if lexical_threshold is not None:
             settings = replace(settings, lexical_threshold=lexical_threshold)
+        if preview:
+            preview_threshold(
+                *(inputs, comparing, settings, preference, run, progress), seed=seed, as_json=as_json
+            )
         with parts.open_sink(
             comparing, output, report, dropped, mark=mark, check=check, update=update
         ) as sink:

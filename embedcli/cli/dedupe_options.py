@@ -115,6 +115,13 @@ Calibrate: TypeAlias = Annotated[
         help="Drop nothing: find the threshold for the model on texts like these, with precision and recall.",
     ),
 ]
+PreviewOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--preview",
+        help="Drop nothing: show how close records are, the pairs at the line, and what others would keep.",
+    ),
+]
 Pairs: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -128,7 +135,8 @@ Save: TypeAlias = Annotated[
     typer.Option("--save", help="With --calibrate: write the threshold into the model's own folder."),
 ]
 Seed: TypeAlias = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="With --calibrate: which texts are drawn.")
+    int,
+    typer.Option("--seed", metavar="N", min=0, help="With --calibrate, --preview: which texts are drawn."),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="With --calibrate or --preview: print JSON.")]
 Vectors: TypeAlias = Annotated[

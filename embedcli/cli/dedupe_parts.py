@@ -35,42 +35,44 @@ def read_methods(typed: str | None) -> tuple[Stage, ...]:
     return tuple(stage for stage in known if stage in words)
 
 
-def check_methods(methods: tuple[Stage, ...], typed: dict[str, Any]) -> None:
-    """Refuse options of a stage that is left out.
+_WRITING = ("--check", "--mark", "--output", "--report", "--dropped", "--update")
+_EXCLUDE: dict[str, tuple[str, ...]] = {
+    "--mark": ("--check", "--report", "--dropped"),
+    "--check": ("--output", "--update"),
+    "--window": ("--against", "--keep"),
+    "--index": ("PATH", "--files-from", "--vectors"),
+    "--preview": ("--calibrate", *_WRITING, "--against"),
+    "--calibrate": (*_WRITING, "--against", "--threshold", "--vectors", "--index"),
+}
+_NEED: dict[str, tuple[str, ...]] = {
+    "--pairs": ("--calibrate",),
+    "--save": ("--calibrate",),
+    "--seed": ("--calibrate", "--preview"),
+    "--json": ("--calibrate", "--preview"),
+}
+_OF_STAGE: dict[str, Stage] = {"--threshold": "semantic", "--lexical-threshold": "lexical"}
+
+
+def check_options(methods: tuple[Stage, ...], typed: dict[str, Any]) -> None:
+    """Refuse options that contradict each other, or say nothing here.
 
     Args:
         methods: From `read_methods`.
-        typed: What was typed, by the option's name; None or False where nothing was.
+        typed: What was typed, by the option's name; None, False, 0 or empty where nothing was.
 
     Raises:
-        UsageError: One says nothing here.
+        UsageError: There are such.
     """
-    for option, value in typed.items():
-        stage = "lexical" if option == "--lexical-threshold" else "semantic"
-        if value is not None and stage not in methods:
+    for option, stage in _OF_STAGE.items():
+        if typed[option] is not None and stage not in methods:
             raise UsageError(f"{option} is about the {stage} stage, which --method leaves out")
-
-
-def check_together(first: str, others: dict[str, Any]) -> None:
-    """Refuse options that contradict one that was typed.
-
-    Raises:
-        UsageError: Both were typed.
-    """
-    for option, value in others.items():
-        if value:
-            raise UsageError(f"{first} and {option} exclude each other")
-
-
-def check_needs(needed: str, options: dict[str, Any]) -> None:
-    """Refuse options that say nothing without one that was not typed.
-
-    Raises:
-        UsageError: One of them was typed.
-    """
-    for option, value in options.items():
-        if value:
-            raise UsageError(f"{option} is about {needed}")
+    for option, others in _EXCLUDE.items():
+        for other in others:
+            if typed[option] and typed[other]:
+                raise UsageError(f"{option} and {other} exclude each other")
+    for option, needed in _NEED.items():
+        if typed[option] and not any(typed.get(other) for other in needed):
+            raise UsageError(f"{option} is about {' and '.join(needed)}")
 
 
 class Past(NamedTuple):

@@ -8,14 +8,14 @@ from embedcli.cli.dedupe_parts import OWN_VECTORS, Past
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
     from embedcli.cli.encoding import EncodeOptions
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
-    from embedcli.datatypes import Record, Stage
+    from embedcli.datatypes import Head, Record, Stage
     from embedcli.index.meta import Identity
     from embedcli.tasks.dedupe import Deduper, DedupeSettings, RecordVectors
     from embedcli.tasks.dedupe_run import Tally
@@ -151,7 +151,7 @@ def decide(
         if inputs.stdin is not None:
             watched = WatchedStream(inputs.stdin, stream.flush)
             inputs = replace(inputs, stdin=cast("BinaryIO", watched))
-        records = _records(inputs, comparing, sink, run, progress, null=null)
+        records = records_of(inputs, comparing, sink.head, run, progress, null=null)
         if preference.is_input_order:
             stream.run(records, to_first=to_first)
             return tally
@@ -165,8 +165,14 @@ def decide(
         deduper.close()
 
 
-def _records(
-    inputs: "Inputs", comparing: Comparing, sink: "Sink", run: "Run", progress: "Progress", *, null: bool
+def records_of(
+    inputs: "Inputs",
+    comparing: Comparing,
+    on_head: "Callable[[Head], None]",
+    run: "Run",
+    progress: "Progress",
+    *,
+    null: bool,
 ) -> "Iterator[Record]":
     """Return what is compared."""
     if comparing.source is not None:
@@ -175,7 +181,7 @@ def _records(
         return _counted(iter_index_records(comparing.source), run)
     from embedcli.tasks.passing import passing_records
 
-    records = passing_records(inputs, run.counts, run.on_problem, sink.head, progress.update, null=null)
+    records = passing_records(inputs, run.counts, run.on_problem, on_head, progress.update, null=null)
     if comparing.rows is None:
         return records
     from embedcli.tasks.carried import with_rows

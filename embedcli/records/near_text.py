@@ -3,10 +3,10 @@
 A text stands for the set of its runs of four characters (`runs`), and the score of two texts is the Jaccard
 similarity of their sets, computed exactly. Which pairs are scored is found with MinHash signatures.
 
-Four characters, measured against words, pairs and triples of words, and three to seven characters: of texts
-of 8 words with one word misspelt, dropped, doubled or moved, 95 % score 0.77 or more, while fewer short
-questions of one kind (bank customers') reach that than with any runs of words; three characters tell long
-texts apart less well, since these share most runs of three whatever they say.
+Four characters, measured by `benchmarks/near_text.py` against three to six and against words, pairs and
+triples of words: 95 % of the copies of titles with a word changed score 0.76 or more, while fewer short
+questions of one kind (bank customers') are taken for one another than at what words reach. Three characters
+would do as well there, but long texts share most runs of three whatever they say.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     Signature = npt.NDArray[np.uint8]
 
 DEFAULT_JACCARD: Final = 0.75
-"""The lowest at which short template-like lines survive: it finds 95 % of the 5 %-edited copies of titles (8
-words) and all of those of abstracts, and drops 6 % of 13,024 bank customers' questions, 96 % of these for
-one of the same intent; 0.7 drops 9 %, 0.65 drops 13 %."""
+"""The lowest at which short template-like lines survive: 95 % of the copies of titles with a word
+changed reach it, as of abstracts with a sentence left out. Of 13,026 bank customers' questions it drops
+5.8 %, of which 96 % for one of the same intent; 0.7 drops 9 %, 0.65 drops 13 %."""
 LOWEST_JACCARD: Final = 0.2
 """Below it most texts of one language would be compared with most others."""
 
@@ -58,9 +58,9 @@ class NearTexts:
     results everywhere; neither the order of keeping nor how texts are cut into looks matters.
 
     A kept text costs its normal form (50 bytes and its characters) and some 400 bytes at the default
-    threshold, at most 900. A new text of n characters takes O(n) time, and 20 bytes a character while it is
-    looked at. Where more than 100 kept texts seem to reach the threshold, the 100 that agree best by their
-    signatures are scored.
+    threshold, at most 900; half as much again while runs are merged. A new text of n characters takes O(n)
+    time, and 20 bytes a character while it is looked at. Where more than 100 kept texts seem to reach the
+    threshold, the 100 that agree best by their signatures are scored.
 
     Attributes:
         threshold: Lowest Jaccard similarity that counts, inclusive.

@@ -27,7 +27,7 @@ BINS: Final = 50
 SHOWN_PAIRS: Final = 5
 """Pairs on each side of the line."""
 
-_BLOCK_RECORDS: Final = 1024
+BLOCK_RECORDS: Final = 1024
 _DECIMALS: Final = 4
 
 
@@ -79,8 +79,8 @@ def _kept(records: Sequence[Record], settings: DedupeSettings) -> list[bool]:
     deduper = Deduper(settings, None if settings.threshold is None else CarriedVectors())
     kept = []
     try:
-        for first in range(0, len(records), _BLOCK_RECORDS):
-            block = records[first : first + _BLOCK_RECORDS]
+        for first in range(0, len(records), BLOCK_RECORDS):
+            block = records[first : first + BLOCK_RECORDS]
             kept += [duplicate is None for duplicate in deduper.decide(block)]
     finally:
         deduper.close()

@@ -133,8 +133,11 @@ class Bands:
         keys, members = np.array(pairs, np.uint64).T
         self._runs.append(np.sort(keys << _HALF | members))
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
-            last = self._runs.pop()
-            self._runs[-1] = np.sort(np.concatenate((self._runs[-1], last)))
+            last, longer = self._runs.pop(), self._runs.pop()
+            merged = np.concatenate((longer, last))
+            # In place: the runs are most of the memory.
+            merged.sort()
+            self._runs.append(merged)
 
     def renumber(self, members: npt.NDArray[np.int64]) -> None:
         """Give each member the number at its place in `members`, in the same order; -1 removes it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import select
@@ -263,6 +264,47 @@ def test_what_makes_no_sense_is_refused(program: Program) -> None:
         done = program("dedupe", *options, stdin=b"a\n")
         assert (done.code, done.out) == (2, b""), done.err
         assert said in done.err
+
+
+def test_a_preview_says_what_the_line_would_do(program: Program, write: Write) -> None:
+    write("t.txt", TICKETS)
+    done = program("dedupe", "--preview", *LINE, "t.txt").ok()
+    assert done.lines[0] == "6 records, 2 of them duplicates by their text alone"
+    assert "t.txt:1: The refund has not arrived" in done.out.decode()
+    assert [line.split() for line in done.lines if line.endswith("<")][-1] == ["0.8000", "3", "3", "<"]
+    found = program("dedupe", "--preview", *LINE, "--json", stdin=TICKETS.encode()).ok().objects[0]
+    assert (found["records"], found["threshold"]) == (6, 0.8)
+    for kept in found["kept"]:
+        line = ("--threshold", str(kept["threshold"]))
+        out = program("dedupe", "-q", *line, stdin=TICKETS.encode()).ok().out
+        # The blank line is kept, and no record.
+        assert len(out.splitlines()) - 1 == kept["kept"]
+
+
+def test_a_threshold_comes_from_texts_or_from_judged_pairs(program: Program, write: Write) -> None:
+    words = ["bread", "harbour", "night", "server", "copy", "garden", "winter", "lamp", "mail", "queue"]
+    texts = [
+        f"The {one} stood beside the {two}, and then the {three} was gone."
+        for one, two, three in itertools.combinations(words, 3)
+    ]
+    write("texts.txt", "\n".join(texts))
+    done = program("dedupe", "--calibrate", "-m", "static", "texts.txt").ok()
+    assert done.lines[0].startswith("--threshold 0.")
+    assert done.out == program("dedupe", "--calibrate", "-m", "static", "texts.txt").ok().out
+    pairs = write("p.csv", "a,b,same\nhello world,Hello world!,1\nfoo bar,something else,0\n")
+    found = program("dedupe", "--calibrate", "--pairs", "a,b,same", pairs, "--json").ok().objects[0]
+    assert (found["precision"], found["recall"], found["pairs"]) == (1, 1, 2)
+    for options, said in (
+        (["--calibrate", "t.txt", "--mark"], "--calibrate and --mark exclude each other"),
+        (["--calibrate", "--pairs", "a,b", str(pairs)], "not the names of three fields"),
+        (["--calibrate", "--save", "texts.txt", "-m", "static"], "stays as it is"),
+        (["--calibrate"], "1 different texts"),
+        (["--json"], "--json is about --calibrate and --preview"),
+        (["--preview", "--method", "exact"], "--preview is about the semantic stage"),
+    ):
+        refused = program("dedupe", *options, stdin=b"one\n")
+        assert (refused.code, refused.out) == (2, b""), options
+        assert said in refused.err
 
 
 def test_nothing_in_is_nothing_out(program: Program, write: Write) -> None:
