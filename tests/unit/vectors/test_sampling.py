@@ -94,7 +94,7 @@ def test_a_topic_is_shown_by_what_lies_further_in():
     inside = (rows * topics).sum(axis=1)
     picked = {inward: spread_out(rows, 6, inward=inward) for inward in (1, 8)}
     assert all(len({row // 20 for row in found}) == 6 for found in picked.values())
-    assert inside[picked[8][1:]].mean() > inside[picked[1][1:]].mean() + 0.05
+    assert inside[picked[8][1:]].mean() > inside[picked[1][1:]].mean() + 0.03
 
 
 def test_settling_pulls_a_stranger_in_and_leaves_topics_apart():
