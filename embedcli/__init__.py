@@ -1,4 +1,4 @@
-"""Turn text into vectors; embed and search text files.
+"""Turn text into vectors; embed, search and dedupe text files.
 
     import embedcli
 
@@ -9,6 +9,8 @@
     for hit in embedcli.open_index("notes/").search("how do I undo a commit"):
         print(hit.path, hit.line, hit.score)
 
+    embedcli.dedupe(["one text", "One text!", "another"])   # [None, Duplicate("0", …), None]
+
 Importing this loads nothing heavy: the names below arrive when they are first used.
 """
 
@@ -16,13 +18,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from embedcli.datatypes import Hit, Problem, Record
+from embedcli.datatypes import Duplicate, Hit, Problem, Record
 from embedcli.errors import EmbedcliError
 
 if TYPE_CHECKING:
-    from embedcli.tasks.api import Embedder, Index, build_index, list_models, load_model, open_index
+    from embedcli.tasks.api import Embedder, Index, build_index, dedupe, list_models, load_model, open_index
 
 __all__ = [
+    "Duplicate",
     "EmbedcliError",
     "Embedder",
     "Hit",
@@ -30,6 +33,7 @@ __all__ = [
     "Problem",
     "Record",
     "build_index",
+    "dedupe",
     "list_models",
     "load_model",
     "open_index",

@@ -34,6 +34,8 @@ Fusion = Literal["zscore", "minmax", "rrf"]
 PoolingMode = Literal["mean", "cls", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
 Role = Literal["query", "document"]
 SearchMode = Literal["hybrid", "dense", "lexical", "sparse"]
+Stage = Literal["exact", "normalized", "lexical", "semantic"]
+"""A way to compare two records in `dedupe`; the order is that in which they are tried."""
 StoredDtype = Literal["float32", "float16", "int8", "binary"]
 VectorDtype = Literal["float32", "float16", "int8", "uint8", "binary"]
 
@@ -99,6 +101,20 @@ class Chunk:
     end_byte: int
     line: int
     end_line: int
+
+
+class Head(NamedTuple):
+    """What stands before the first record of an input.
+
+    Attributes:
+        content: Byte order mark and header row; empty for most inputs.
+        delimiter: What stands between two cells of a table; None where there is none.
+        names_columns: Whether the content ends with the names of a table's columns.
+    """
+
+    content: bytes
+    delimiter: str | None = None
+    names_columns: bool = False
 
 
 class TextPart(NamedTuple):
@@ -264,6 +280,78 @@ class Hit:
     end: int = 0
     alike: int = 0
     terms: tuple[TermPart, ...] = ()
+
+
+class Duplicate(NamedTuple):
+    """Why a record is not kept: the record that it was compared with, and how alike they are.
+
+    Attributes:
+        kept: Id of the kept record.
+        group: A number that all duplicates of that record share.
+        score: What the stage measures, up to 1: a cosine, a Jaccard similarity; 1 for equal texts.
+        stage: The first stage that found a kept record this close; the closest one by that stage is named.
+    """
+
+    kept: str
+    group: int
+    score: float
+    stage: Stage
+
+
+class NearPair(NamedTuple):
+    """Two records of which one is the closest to the other.
+
+    Attributes:
+        ids: Of both, in input order.
+        texts: Of both.
+        cosine: -1 to 1.
+    """
+
+    ids: tuple[str, str]
+    texts: tuple[str, str]
+    cosine: float
+
+
+class ScoreBin(NamedTuple):
+    """How many records have their closest other record at a cosine from `low` up to `high`, that left out."""
+
+    low: float
+    high: float
+    records: int
+
+
+class KeptAt(NamedTuple):
+    """How many records would be kept at a threshold."""
+
+    threshold: float
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a threshold would do, and what others would.
+
+    Attributes:
+        threshold: The one in question.
+        records: How many there are, blank ones left out.
+        by_text: How many of them the stages before the vectors drop.
+        alone: Records whose closest other has no place in the histogram: its cosine is below 0, or there is
+            none, since their vector is zero or no other text is of a similar length.
+        histogram: Of the closest cosines of all other records that the text leaves open; the last bin holds
+            1 too.
+        above: The pairs that are duplicates by the least, the closest first.
+        below: The pairs that are none by the least, the closest first.
+        kept: At some thresholds around it, ascending.
+    """
+
+    threshold: float
+    records: int
+    by_text: int
+    alone: int
+    histogram: tuple[ScoreBin, ...]
+    above: tuple[NearPair, ...]
+    below: tuple[NearPair, ...]
+    kept: tuple[KeptAt, ...]
 
 
 @dataclass(slots=True)

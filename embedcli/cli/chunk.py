@@ -5,8 +5,11 @@ from typing import Annotated
 import typer
 
 from embedcli.cli import options
+from embedcli.cli.groups import with_groups
+from embedcli.cli.reading import ReadOptions
 
 
+@with_groups
 def chunk(
     paths: options.Paths = None,
     chunking: options.IndexChunking = None,
@@ -17,22 +20,7 @@ def chunk(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print records, an object a line, that every command reads.")
     ] = False,
-    input_format: options.InputFormat = "auto",
-    null: options.Null = False,
-    files_from: options.FilesFrom = None,
-    field: options.Field = None,
-    column: options.ColumnOption = None,
-    no_header: options.NoHeader = False,
-    id_field: options.IdField = None,
-    include: options.Include = None,
-    exclude: options.Exclude = None,
-    hidden: options.Hidden = False,
-    no_ignore: options.NoIgnore = False,
-    max_filesize: options.MaxFilesize = None,
-    max_record_bytes: options.MaxRecord = None,
-    pre: options.Pre = None,
-    pre_glob: options.PreGlob = None,
-    text: options.Text = False,
+    reading: ReadOptions = ReadOptions(),
     model: options.Model = None,
     color: options.Color = "auto",
     quiet: options.Quiet = False,
@@ -53,16 +41,12 @@ def chunk(
     from embedcli.cli.resolve import (
         chunk_settings,
         encoder_settings,
-        input_paths,
         open_model,
-        read_options,
-        stdin_bytes,
     )
     from embedcli.cli.run import Run
     from embedcli.cli.search_output import hit_style
     from embedcli.tasks.chunk_settings import check_chunking
     from embedcli.tasks.chunks import chunks_as_records
-    from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
     from embedcli.write.hits import write_place
     from embedcli.write.objects import dump, record_object
@@ -70,26 +54,7 @@ def chunk(
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     how = chunk_settings(chunking, on_long, chunk_tokens, chunk_overlap, context_title)
-    said = read_options(
-        input_format=input_format,
-        null=null and not files_from,
-        field=field,
-        column=column,
-        no_header=no_header,
-        id_field=id_field,
-        include=include,
-        exclude=exclude,
-        hidden=hidden,
-        no_ignore=no_ignore,
-        max_filesize=max_filesize,
-        max_record_bytes=max_record_bytes,
-        pre=pre,
-        pre_glob=pre_glob,
-        text=text,
-    )
-    inputs = Inputs(input_paths(paths, files_from, null=null), said, stdin=stdin_bytes()).for_chunks(
-        how.chunking
-    )
+    inputs = reading.inputs(paths).for_chunks(how.chunking)
     vectorizer = Vectorizer(
         open_model(model), encoder_settings(device="cpu", jobs=1), VectorSettings(), run.counts
     )

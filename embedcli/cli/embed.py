@@ -6,10 +6,13 @@ from typing import Annotated
 import typer
 
 from embedcli.cli import options
+from embedcli.cli.groups import with_groups
+from embedcli.cli.reading import ReadOptions
 
 _BY_SUFFIX = {".npy": "npy", ".csv": "csv", ".raw": "raw", ".bin": "raw"}
 
 
+@with_groups
 def embed(
     paths: options.Paths = None,
     string: Annotated[
@@ -67,22 +70,7 @@ def embed(
     ] = None,
     pooling: options.Pooling = None,
     on_long: options.OnLong = None,
-    input_format: options.InputFormat = "auto",
-    null: options.Null = False,
-    files_from: options.FilesFrom = None,
-    field: options.Field = None,
-    column: options.ColumnOption = None,
-    no_header: options.NoHeader = False,
-    id_field: options.IdField = None,
-    include: options.Include = None,
-    exclude: options.Exclude = None,
-    hidden: options.Hidden = False,
-    no_ignore: options.NoIgnore = False,
-    max_filesize: options.MaxFilesize = None,
-    max_record_bytes: options.MaxRecord = None,
-    pre: options.Pre = None,
-    pre_glob: options.PreGlob = None,
-    text: options.Text = False,
+    reading: ReadOptions = ReadOptions(),
     model: options.Model = None,
     variant: options.Variant = None,
     device: options.Device = "auto",
@@ -109,19 +97,16 @@ def embed(
     from embedcli.cli.resolve import (
         choice,
         encoder_settings,
-        input_paths,
         on_long_of,
         open_cache,
         open_model,
-        read_options,
-        stdin_bytes,
     )
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
-    from embedcli.datatypes import STDIN_NAME, Role, VectorDtype
+    from embedcli.datatypes import Role, VectorDtype
     from embedcli.errors import UsageError
     from embedcli.tasks.embed import embed as embed_records
-    from embedcli.tasks.inputs import Inputs, strings_as_records
+    from embedcli.tasks.inputs import strings_as_records
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
     from embedcli.write.target import open_output
     from embedcli.write.vectors import VectorFormat, open_vector_writer
@@ -129,25 +114,8 @@ def embed(
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     form = choice("--to", to or _BY_SUFFIX.get(Path(output or "").suffix, "jsonl"), VectorFormat)
     wanted_dtype = choice("--dtype", dtype, VectorDtype)
-    if string and (paths or files_from):
+    if string and (paths or reading.files_from):
         raise UsageError("--string and paths exclude each other")
-    said = read_options(
-        input_format=input_format,
-        null=null and not files_from,
-        field=field,
-        column=column,
-        no_header=no_header,
-        id_field=id_field,
-        include=include,
-        exclude=exclude,
-        hidden=hidden,
-        no_ignore=no_ignore,
-        max_filesize=max_filesize,
-        max_record_bytes=max_record_bytes,
-        pre=pre,
-        pre_glob=pre_glob,
-        text=text,
-    )
     settings = VectorSettings(
         choice("--role", role, Role), prompt, on_long_of(on_long, "pool"), dim, normalize=normalize
     )
@@ -162,9 +130,8 @@ def embed(
         check_sparse_options(model, {**typed, "--dtype": dtype != "float32"}, form)
     elif show_terms is not None:
         raise UsageError("--show-terms is about --sparse")
-    inputs = Inputs([] if string else input_paths(paths, files_from, null=null), said, stdin=stdin_bytes())
-    reads_files = any(path != STDIN_NAME for path in inputs.paths)
-    text_fields = field or column or ("text",)
+    inputs = reading.inputs(paths, or_stdin=not string)
+    text_fields = reading.field or reading.column or ("text",)
     if sparse is not None:
         with Progress("records", enabled=not quiet) as progress:
             write_sparse(
@@ -182,7 +149,7 @@ def embed(
         run.finish()
     with (
         Progress("records", enabled=not quiet) as progress,
-        open_cache(cache, no_cache=no_cache, by_default=reads_files) as store,
+        open_cache(cache, no_cache=no_cache, by_default=inputs.reads_files) as store,
     ):
         vectorizer = Vectorizer(
             open_model(model), encoder, settings, run.counts, cache=store, on_notice=run.notice

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from embedcli.cli import options
+from embedcli.cli.groups import with_groups
 from embedcli.cli.index_care import check, compact, list_sources, remove
 from embedcli.cli.index_exchange import export_index, import_index
+from embedcli.cli.reading import ReadOptions
 
 if TYPE_CHECKING:
     from embedcli.cli.run import Run
@@ -22,6 +24,7 @@ index_app = typer.Typer(
 
 
 @index_app.command()
+@with_groups
 def build(
     paths: options.Paths = None,
     index: options.IndexOption = None,
@@ -30,22 +33,7 @@ def build(
     chunk_overlap: options.ChunkOverlap = None,
     context_title: options.ContextTitle = None,
     on_long: options.OnLong = None,
-    input_format: options.InputFormat = "auto",
-    null: options.Null = False,
-    files_from: options.FilesFrom = None,
-    field: options.Field = None,
-    column: options.ColumnOption = None,
-    no_header: options.NoHeader = False,
-    id_field: options.IdField = None,
-    include: options.Include = None,
-    exclude: options.Exclude = None,
-    hidden: options.Hidden = False,
-    no_ignore: options.NoIgnore = False,
-    max_filesize: options.MaxFilesize = None,
-    max_record_bytes: options.MaxRecord = None,
-    pre: options.Pre = None,
-    pre_glob: options.PreGlob = None,
-    text: options.Text = False,
+    reading: ReadOptions = ReadOptions(),
     model: options.Model = None,
     variant: options.Variant = None,
     device: options.Device = "auto",
@@ -121,10 +109,8 @@ def build(
     from embedcli.cli.resolve import (
         choice,
         encoder_settings,
-        input_paths,
         on_long_of,
         open_model,
-        read_options,
         seconds_of,
         stdin_bytes,
     )
@@ -139,7 +125,8 @@ def build(
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
-    roots = input_paths(paths, files_from, null=null) if paths or files_from else []
+    inputs = reading.inputs(paths, or_stdin=False)
+    roots = list(inputs.paths)
     place = _index_to_build(index, roots)
     try:
         identity = stored_identity(place)
@@ -162,23 +149,7 @@ def build(
     )
     settings = BuildSettings(
         paths=tuple(roots),
-        read=read_options(
-            input_format=input_format,
-            null=null and not files_from,
-            field=field,
-            column=column,
-            no_header=no_header,
-            id_field=id_field,
-            include=include,
-            exclude=exclude,
-            hidden=hidden,
-            no_ignore=no_ignore,
-            max_filesize=max_filesize,
-            max_record_bytes=max_record_bytes,
-            pre=pre,
-            pre_glob=pre_glob,
-            text=text,
-        ),
+        read=inputs.options,
         chunking=None if chunking is None else choice("--chunking", chunking, Chunking),
         on_long=None if on_long is None else on_long_of(on_long, "split"),
         chunk_tokens=chunk_tokens,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from embedcli.cli import options
+from embedcli.cli.reading import ReadOptions
 
 
 def distill(
@@ -54,26 +55,21 @@ def distill(
 
     from embedcli.cli.resolve import (
         encoder_settings,
-        input_paths,
         open_cache,
         open_model,
-        read_options,
-        stdin_bytes,
     )
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress, say
     from embedcli.errors import UsageError
     from embedcli.tasks.distill import DistillSettings
     from embedcli.tasks.distill import distill as make
-    from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 
     if output is None:
         raise UsageError("where to?", hint="-o DIR, the model folder to make")
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
-    said = read_options(input_format=input_format, null=null and not files_from, field=field, column=column)
-    given = input_paths(paths, files_from, null=null) if paths or files_from else []
-    inputs = Inputs(given, said, stdin=stdin_bytes())
+    reading = ReadOptions(input_format, null, files_from, field, column)
+    inputs = reading.inputs(paths, or_stdin=False)
     with (
         Progress("texts", enabled=not quiet) as progress,
         open_cache(cache, no_cache=False, by_default=False) as store,
@@ -89,7 +85,7 @@ def distill(
         try:
             report = make(
                 teacher,
-                inputs.records(run.counts, run.on_problem, progress.update) if given else iter(()),
+                inputs.records(run.counts, run.on_problem, progress.update) if inputs.paths else iter(()),
                 output,
                 DistillSettings(name or output.name, dim, description),
                 (lambda _step: None) if quiet else say,

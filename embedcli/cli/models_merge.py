@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from embedcli.cli import options
+from embedcli.cli.reading import ReadOptions
 
 if TYPE_CHECKING:
     from embedcli.encode.catalog import Model
@@ -70,15 +71,11 @@ def merge(
     from embedcli.cli.resolve import (
         choice,
         encoder_settings,
-        input_paths,
         open_cache,
-        read_options,
-        stdin_bytes,
     )
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress, say
     from embedcli.errors import UsageError
-    from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.merge import How, MergeSettings, sample_texts
     from embedcli.tasks.merge import merge as make
     from embedcli.tasks.vectorize import Vectorizer, VectorSettings
@@ -88,11 +85,12 @@ def merge(
     way: How = choice("--how", how, How)
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     found, paths = _models_and_paths(models)
-    said = read_options(input_format=input_format, null=null and not files_from, field=field, column=column)
-    given = input_paths(paths, files_from, null=null) if paths or files_from else []
-    inputs = Inputs(given, said, stdin=stdin_bytes())
+    reading = ReadOptions(input_format, null, files_from, field, column)
+    inputs = reading.inputs(paths, or_stdin=False)
     with Progress("records", enabled=not quiet) as progress:
-        texts = sample_texts(inputs.records(run.counts, run.on_problem, progress.update)) if given else []
+        texts = (
+            sample_texts(inputs.records(run.counts, run.on_problem, progress.update)) if inputs.paths else []
+        )
     with open_cache(cache, no_cache=False, by_default=False) as store:
 
         def open_vectorizer(model: "Model") -> Vectorizer:

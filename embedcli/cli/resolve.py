@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from embedcli.cli.config import user_folder
 from embedcli.cli.run import stdin_is_terminal
-from embedcli.datatypes import STDIN_NAME, Chunking, Format, OnLong
+from embedcli.datatypes import STDIN_NAME, Chunking, OnLong
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,55 +54,6 @@ def size_bytes(option: str, value: str) -> int:
     if match is None:
         raise UsageError(f"{option} {value!r} is not a size", hint="for example 500K, 10M or 1G")
     return int(match[1]) * _UNITS[match[2].lower()]
-
-
-def read_options(
-    *,
-    input_format: str | None = None,
-    null: bool = False,
-    field: list[str] | None = None,
-    column: list[str] | None = None,
-    no_header: bool = False,
-    id_field: str | None = None,
-    include: list[str] | None = None,
-    exclude: list[str] | None = None,
-    hidden: bool = False,
-    no_ignore: bool = False,
-    max_filesize: str | None = None,
-    max_record_bytes: str | None = None,
-    pre: str | None = None,
-    pre_glob: str | None = None,
-    text: bool = False,
-) -> dict[str, Any]:
-    """Return what was said about reading, by the names of `ReadSettings`; what was not said is left out.
-
-    Raises:
-        UsageError: A value is not known, or two contradict each other.
-    """
-    if null and input_format not in (None, "auto", "null"):
-        raise UsageError(f"-0 contradicts --format {input_format}")
-    if input_format is not None:
-        choice("--format", input_format, Format)
-    said: dict[str, Any] = {
-        "format": "null" if null else None if input_format == "auto" else input_format,
-        "text_fields": tuple(field or ()),
-        "columns": tuple(column or ()),
-        "header": False if no_header else None,
-        "id_field": id_field,
-        "include": tuple(include or ()),
-        "exclude": tuple(exclude or ()),
-        "hidden": hidden,
-        "respect_ignore_files": False if no_ignore else None,
-        "max_filesize_bytes": size_bytes("--max-filesize", max_filesize) if max_filesize else None,
-        "max_record_bytes": size_bytes("--max-record-bytes", max_record_bytes) if max_record_bytes else None,
-        "pre": pre,
-        "pre_glob": pre_glob,
-        "binary_as_text": text,
-    }
-    return {key: value for key, value in said.items() if value or (value is False and key in _WHEN_FALSE)}
-
-
-_WHEN_FALSE = ("header", "respect_ignore_files")
 
 
 def input_paths(paths: list[str] | None, files_from: str | None, *, null: bool) -> list[str]:

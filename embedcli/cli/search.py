@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from embedcli.cli import options
 from embedcli.cli import search_options as own
+from embedcli.cli.groups import with_groups
+from embedcli.cli.reading import ReadOptions
 
 if TYPE_CHECKING:
     from embedcli.cli.run import Run
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from embedcli.where import Condition
 
 
+@with_groups
 def search(
     query: own.Query = None,
     paths: options.Paths = None,
@@ -64,22 +67,8 @@ def search(
     chunk_overlap: options.ChunkOverlap = None,
     context_title: options.ContextTitle = None,
     on_long: options.OnLong = None,
-    input_format: options.InputFormat = "auto",
     null: own.Null = False,
-    files_from: options.FilesFrom = None,
-    field: options.Field = None,
-    column: options.ColumnOption = None,
-    no_header: options.NoHeader = False,
-    id_field: options.IdField = None,
-    include: options.Include = None,
-    exclude: options.Exclude = None,
-    hidden: options.Hidden = False,
-    no_ignore: options.NoIgnore = False,
-    max_filesize: options.MaxFilesize = None,
-    max_record_bytes: options.MaxRecord = None,
-    pre: options.Pre = None,
-    pre_glob: options.PreGlob = None,
-    text: options.Text = False,
+    reading: ReadOptions = ReadOptions(),
     model: options.Model = None,
     cascade: own.CascadeOption = None,
     cascade_margin: own.CascadeMargin = None,
@@ -118,7 +107,6 @@ def search(
         encoder_settings,
         open_cache,
         open_model,
-        read_options,
         stdin_bytes,
     )
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
@@ -147,7 +135,7 @@ def search(
     if query is not None and (queries is not None or like):
         # As with grep -f and -e: the question is there, and all that is named is to be searched.
         paths, query = [query, *(paths or ())], None
-    named, places = places_to_search(paths, files_from, index, run, null=null)
+    named, places = places_to_search(paths, reading.files_from, index, run, null=null)
     show = Show(
         color,
         as_json=as_json,
@@ -158,28 +146,12 @@ def search(
         lines_before=context if before is None else before,
         lines_after=context if after is None else after,
         null=null,
-        list_named=bool(files_from),
+        list_named=bool(reading.files_from),
         many=queries is not None,
         expression=lexical_query,
         quiet=quiet,
     )
-    read = read_options(
-        input_format=input_format,
-        null=null and not files_from,
-        field=field,
-        column=column,
-        no_header=no_header,
-        id_field=id_field,
-        include=include,
-        exclude=exclude,
-        hidden=hidden,
-        no_ignore=no_ignore,
-        max_filesize=max_filesize,
-        max_record_bytes=max_record_bytes,
-        pre=pre,
-        pre_glob=pre_glob,
-        text=text,
-    )
+    read = reading.settings()
     two = read_cascade(cascade, cascade_margin, cascade_depth, model=model, min_score=min_score)
     model = model if two is None else two.cheap
     again = (rerank, rerank_cmd, rerank_depth, rerank_weight)

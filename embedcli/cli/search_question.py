@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from embedcli.vectors.set_query import SetQuery
 
 
-_ABOUT_FIELDS = ("text_fields", "columns", "header", "id_field")
+ABOUT_FIELDS = ("text_fields", "columns", "header", "id_field")
 """What was said about reading that holds for examples, too."""
 
 
@@ -212,7 +212,7 @@ def read_question(
     files = [value for value in (*parts, f"@{hyde}") if value.startswith("@")]
     if files.count(f"@{STDIN_NAME}") + named.count(STDIN_NAME) > 1:
         raise UsageError("standard input can be read once")
-    reading = {key: read[key] for key in _ABOUT_FIELDS if key in read}
+    reading = {key: read[key] for key in ABOUT_FIELDS if key in read}
     sets = None
     if has_sets:
         own = [] if query is None else [_text(query)]
@@ -221,7 +221,7 @@ def read_question(
             tuple(_examples(value, reading) for value in also or ()),
             tuple(_examples(value, reading) for value in without or ()),
         )
-    drafts = None if hyde is None else tuple(_records("--hyde", hyde, reading))
+    drafts = None if hyde is None else tuple(file_records("--hyde", hyde, reading))
     wanted = [] if query is None else [query]
     words = [*wanted]
     for option, values in (("--like", like), ("--and", also), ("--not", without)):
@@ -260,10 +260,10 @@ def _examples(value: str, reading: "Mapping[str, Any]") -> "Examples":
 
     if not value.startswith("@"):
         return _text(value)
-    return Examples(value, tuple(_records("an example", value[1:], reading)), is_question=False)
+    return Examples(value, tuple(file_records("an example", value[1:], reading)), is_question=False)
 
 
-def _records(option: str, file: str, reading: "Mapping[str, Any]") -> "list[Record]":
+def file_records(option: str, file: str, reading: "Mapping[str, Any]") -> "list[Record]":
     """Return the records of a file, a text file as one.
 
     Raises:

@@ -7,10 +7,12 @@ import typer
 from embedcli.cli.cache import cache_app
 from embedcli.cli.chunk import chunk
 from embedcli.cli.config import apply_config
+from embedcli.cli.dedupe import dedupe
 from embedcli.cli.doctor import doctor
 from embedcli.cli.embed import embed
 from embedcli.cli.index import index_app
 from embedcli.cli.models import models_app
+from embedcli.cli.sample import sample
 from embedcli.cli.search import search
 
 app = typer.Typer(
@@ -46,6 +48,8 @@ def root(
     embedcli search 'how do I undo a commit' notes/
     embedcli index build notes/ && embedcli search 'late refund' -i notes/
     git log --format=%s | embedcli search 'fix for a race' -
+    embedcli dedupe tickets.csv --column body > unique.csv
+    embedcli sample --diverse 40 tickets.csv --column body > to-label.csv
     embedcli embed < lines.txt > vectors.jsonl
     """  # noqa: D301  (\b keeps the lines apart)
     del version, debug
@@ -54,6 +58,8 @@ def root(
 
 app.command()(embed)
 app.command()(search)
+app.command()(dedupe)
+app.command()(sample)
 app.command()(chunk)
 app.add_typer(index_app, name="index")
 app.add_typer(models_app, name="models")

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from embedcli.datatypes import PoolingMode
+from embedcli.encode.duplicates import Duplicates, check_duplicates
 from embedcli.errors import DamagedModelError, ModelError
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Manifest:
         files: By name, every file that an encoder reads.
         parts: What a joined model is made of: it has no tokenizer and its variants have no files. Empty for
             others.
+        duplicates: When two texts are duplicates; None where that was not measured.
     """
 
     name: str
@@ -158,6 +160,7 @@ class Manifest:
     lower_case: bool = False
     pool_prompt: bool = True
     parts: tuple[Part, ...] = ()
+    duplicates: Duplicates | None = None
 
     @property
     def is_averaged(self) -> bool:
@@ -255,6 +258,7 @@ def _from_table(table: dict[str, Any]) -> Manifest:
         lower_case=table.get("lower_case", False),
         pool_prompt=table.get("pool_prompt", True),
         parts=tuple(Part(**part) for part in table.get("parts", ())),
+        duplicates=Duplicates(**table["duplicates"]) if "duplicates" in table else None,
     )
 
 
@@ -287,6 +291,8 @@ def _check(manifest: Manifest, path: Path) -> None:
             raise DamagedModelError(f"{path}: no sha256 for {name!r}")
     if manifest.dim < 1 or manifest.max_tokens < 1:
         raise DamagedModelError(f"{path}: dim and max_tokens must be positive")
+    if manifest.duplicates is not None:
+        check_duplicates(manifest.duplicates, path)
 
 
 def _check_parts(manifest: Manifest, path: Path) -> None:
@@ -322,6 +328,10 @@ def format_manifest(manifest: Manifest) -> str:
         )
     ]
     lines += ["", "[prompts]", *(f"{_toml(role)} = {_toml(text)}" for role, text in manifest.prompts.items())]
+    if manifest.duplicates is not None:
+        figures = manifest.duplicates
+        lines += ["", "[duplicates]"]
+        lines += [f"{key} = {_toml(getattr(figures, key))}" for key in Duplicates.__slots__]
     for name, variant in manifest.variants.items():
         lines += ["", f"[variants.{_toml(name)}]"]
         lines += [f"{key} = {_toml(getattr(variant, key))}" for key in Variant.__slots__]

@@ -42,6 +42,7 @@ class Records(Iterator["Record"]):
     Attributes:
         format: What the source is read as; None until the first record was asked for.
         header: The columns of CSV and TSV, known before the first record is given out; else None.
+        bom: The byte order mark of a source in UTF-8, likewise; else empty.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Records(Iterator["Record"]):
     ) -> None:
         self.format: Format | None = None
         self.header: Header | None = None
+        self.bom = b""
         self._reading = Reading(source, settings, counts, on_problem)
         self._stdin = stdin
         self._counts = counts
@@ -63,6 +65,11 @@ class Records(Iterator["Record"]):
         record = next(self._records)
         self._counts.read += 1
         return record
+
+    @property
+    def source(self) -> Source:
+        """What is read."""
+        return self._reading.source
 
     def close(self) -> None:
         """Close the source without reading the rest."""
@@ -91,6 +98,7 @@ class Records(Iterator["Record"]):
     def _from_blocks(self, utf8: Utf8Blocks) -> Iterator[Record]:
         """Yield the records of a source that is no Parquet."""
         reading = self._reading
+        self.bom = utf8.bom
         first = next(utf8.blocks, b"")
         if not reading.keeps_nul and b"\0" in first:
             _skip_binary(reading)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from embedcli.datatypes import Hit, OnLong, Role, Vectors
+    from embedcli.datatypes import Duplicate, Hit, OnLong, Role, Stage, Vectors
     from embedcli.encode.catalog import Model
     from embedcli.tasks.build_settings import BuildReport
 
@@ -203,5 +203,46 @@ def build_index(
     try:
         return build(place, wanted, vectorizer, Counts(), on_problem)
     finally:
+        if model is None:
+            embedder.close()
+
+
+def dedupe(
+    texts: Sequence[str],
+    *,
+    threshold: float | None = None,
+    methods: Sequence[Stage] = ("exact", "normalized", "semantic"),
+    model: Embedder | None = None,
+) -> list[Duplicate | None]:
+    """Return of what each text is a duplicate, or None for one that is kept.
+
+    Texts are taken in their order; each is compared with those that were kept before it. `Duplicate.kept` is
+    the place of the kept text, from 0, as a string. Blank texts are kept.
+
+    Args:
+        texts: A sequence of strings, not one string.
+        threshold: The lowest cosine of semantic duplicates; None for what the model was calibrated to.
+        methods: The stages that compare.
+        model: None for the default model.
+
+    Raises:
+        TypeError: `texts` is one string.
+        UsageError: The model was not calibrated, and there is no threshold.
+    """
+    from embedcli.datatypes import Record
+    from embedcli.tasks.dedupe import Deduper, DedupeSettings, threshold_of
+
+    if isinstance(texts, str):
+        raise TypeError("texts is a sequence of strings; for one text write [text]")
+    embedder = model or load_model()
+    vectorizer = None
+    if "semantic" in methods:
+        vectorizer = embedder.vectorizer(VectorSettings(normalize=True))
+        threshold = threshold_of(embedder.model.manifest) if threshold is None else threshold
+    deduper = Deduper(DedupeSettings(tuple(methods), threshold), vectorizer)
+    try:
+        return deduper.decide([Record(str(place), text) for place, text in enumerate(texts)])
+    finally:
+        deduper.close()
         if model is None:
             embedder.close()

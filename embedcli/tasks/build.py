@@ -284,7 +284,7 @@ class Build:
             if not self._settings.keep_text:
                 hidden = text_names(text_fields, tuple(named.fields))
                 named = named._replace(fields=without(named.fields, hidden))
-            fields, content_of_record = fields_json(named), _record_hash(named, title)
+            fields, content_of_record = fields_json(named), record_hash(named, title)
             if stored is not None and may_reuse and stored.text_hash == content_of_record:
                 self._writer.move_record(number, stored, named, fields)
                 gone.discard(stored.id)
@@ -358,7 +358,7 @@ def _stored_id(record: Record, source: Source, relative: bytes) -> str:
     return (os.fsdecode(relative) or Path(source.path).name) + place
 
 
-def _record_hash(record: Record, title: str) -> bytes:
+def record_hash(record: Record, title: str) -> bytes:
     """Return what tells whether a record changed: text, vector that came with it, title that is encoded."""
     content = record.text if record.vector is None else record.text + record.vector.tobytes().hex()
     return text_hash(f"{content}\0title {title}" if title else content)

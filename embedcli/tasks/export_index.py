@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from embedcli.datatypes import STDIN_NAME
+from embedcli.datatypes import STDIN_NAME, Record
 from embedcli.errors import UsageError
 from embedcli.index.chunk_rows import ChunkRows
 from embedcli.index.damage import damaged
@@ -18,6 +18,7 @@ from embedcli.records.vector_field import OWN_FIELDS
 from embedcli.tasks.places import hit_path, is_out_of_place, shown_source
 from embedcli.tasks.text_fields import text_names
 from embedcli.tasks.vectorize import vector_origin
+from embedcli.write.objects import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,6 +97,35 @@ def export_index(
             if done != total:
                 raise damaged(index, f"{total} chunks are counted, {done} or more found")
         return ExportReport(paths, total, reader.identity.dim, reader.identity.dtype)
+
+
+def iter_index_records(index: Path) -> Iterator[Record]:
+    """Yield what `export_index` writes as records, one for each vector, in the order of the chunks.
+
+    Their bytes are lines of JSON without the vector. The id of a record's later chunks is `id#chunk`.
+
+    Raises:
+        DamagedIndexError: What was read is not what was written.
+    """
+    import numpy as np
+
+    with open_for_reading(index) as connection:
+        reader = IndexReader(index, connection)
+        export = _Export(reader, ChunkRows(index, connection), keep_text=True)
+        model = vector_model(reader.identity)
+        for objects, vectors in export.object_vectors():
+            for found, vector in zip(objects, vectors, strict=True):
+                shown = {key: value for key, value in found.items() if key not in OWN_FIELDS}
+                chunk = found["chunk"]
+                yield Record(
+                    found["id"] if chunk == 1 else f"{found['id']}#{chunk}",
+                    found.get("text") or "",
+                    dump(shown) + b"\n",
+                    shown,
+                    *(found["path"], found["line"], found["end_line"]),
+                    np.asarray(vector, dtype=np.float32),
+                    model,
+                )
 
 
 def _refuse_own_files(paths: Sequence[str], reader: IndexReader) -> None:
@@ -181,18 +211,20 @@ class _Export:
 
     def rows(self) -> Iterator[tuple[list[dict[str, Json]], npt.NDArray[Any]]]:
         """Yield objects and their codes, shape (n, width), some at a time."""
-        import numpy as np
-
         from embedcli.vectors.quantize import quantize
+
+        for objects, codes in self.object_vectors():
+            yield objects, quantize(codes, "binary").codes if self._dtype == "binary" else codes
+
+    def object_vectors(self) -> Iterator[tuple[list[dict[str, Json]], npt.NDArray[Any]]]:
+        """Yield objects and their vectors, shape (n, dim), some at a time; those of sign bits are signs."""
+        import numpy as np
 
         for block in self._reader.blocks():
             alive = np.arange(len(block.vectors)) if block.dead is None else np.flatnonzero(~block.dead)
             for start in range(0, len(alive), _WRITE_ROWS):
                 part = alive[start : start + _WRITE_ROWS]
-                codes = block.vectors[part]
-                if self._dtype == "binary":
-                    codes = quantize(codes, "binary").codes
-                yield [self._object(chunk) for chunk in self._chunks(block, part)], codes
+                yield [self._object(chunk) for chunk in self._chunks(block, part)], block.vectors[part]
 
     def _chunks(self, block: Block, rows: npt.NDArray[Any]) -> Iterator[ChunkRow]:
         return self._rows.chunks((rows + block.first).tolist())

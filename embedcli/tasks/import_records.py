@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from embedcli.datatypes import STDIN_NAME, Problem, Record
+from embedcli.datatypes import Problem, Record
 from embedcli.index.rows import storable
 from embedcli.index.writer import fields_json
 from embedcli.records.exchange import RefusedRow, chunks_of, follows
@@ -14,7 +14,7 @@ from embedcli.tasks.build_queue import BuildQueue
 from embedcli.tasks.chunks import Cut
 from embedcli.tasks.import_names import content_hash
 from embedcli.tasks.import_vectors import unit_vectors
-from embedcli.tasks.vector_queue import VectorQueue
+from embedcli.tasks.vector_queue import VectorQueue, put_stdin_source, stdin_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from embedcli.records.exchange import ImportedRow, RowBatch, VectorSource
     from embedcli.tasks.import_survey import Survey
     from embedcli.tasks.vectorize import Vectorizer
-
-_STDIN_ROOT = 0
-_SETTINGS = '{"chunking": "none", "on_long": "pool"}'
-"""How what is imported was chunked: it comes in chunks, and with `--encode` a long one is pooled."""
 
 MAX_RECORD_CHUNKS = 1 << 18
 """A record is held in memory until its last chunk was read. One of 16 MiB, the most that a build reads unless
@@ -83,23 +79,13 @@ class Import:
         self._source, self._survey, self._encode = source, survey, encode
         self._reader, self._writer, self._vectorizer = reader, writer, vectorizer
         self._counts, self._tell = counts, on_problem
-        self._earlier = writer.source(_STDIN_ROOT, STDIN_NAME.encode())
-        self._number = self._put_source("partial")
+        self._earlier = stdin_source(writer)
+        self._number = put_stdin_source(writer, self._earlier, "partial")
         self._unfinished = writer.unfinished_record_ids(self._number)
         self._seen: dict[str, tuple[bytes, str]] = {}
         self._vectors = VectorQueue(writer, self._number, counts)
         self._texts = BuildQueue(writer, vectorizer, counts)
         self.report = ImportReport()
-
-    def _put_source(self, state: str, reason: str | None = None) -> int:
-        return self._writer.put_source(
-            *(_STDIN_ROOT, STDIN_NAME.encode()),
-            stat=None,
-            content_hash=None,
-            state=state,
-            settings=self._earlier.settings if self._earlier else _SETTINGS,
-            reason=reason,
-        )
 
     def run(self, dtype: VectorDtype, *, keeps_half: bool, on_progress: Callable[[int, int], None]) -> None:
         """Read and write everything.
@@ -137,7 +123,7 @@ class Import:
         self._writer.drop_records(self._unfinished & self._writer.record_ids(self._number))
         # A bad record of standard input itself stays named; a run that was killed left no reason.
         reason = self._earlier.reason if self._earlier else None
-        self._put_source("partial" if reason else "indexed", reason)
+        put_stdin_source(self._writer, self._earlier, "partial" if reason else "indexed", reason)
         self._writer.commit()
 
     def write_ready(self) -> None:

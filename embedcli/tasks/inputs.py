@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from embedcli.datatypes import Chunking, Hit, OnProblem
+    from embedcli.records.read import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ class Inputs:
         """How files are read."""
         return ReadSettings(**self.options)
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether anything but standard input is read."""
+        return any(path != STDIN_NAME for path in self.paths)
+
     def is_table(self, record: Record) -> bool:
         """Whether a record is a row of CSV or TSV."""
         if self.settings.format != "auto":
@@ -72,11 +78,16 @@ class Inputs:
         Raises:
             MissingPathError: A path does not exist; nothing was read.
         """
-        settings = self.settings
-        for source in find_sources(self.paths, settings, on_problem):
-            for record in read_records(source, settings, counts, on_problem, self.stdin):
+        for records in self.sources(counts, on_problem):
+            for record in records:
                 yield record
                 on_progress(counts.read)
+
+    def sources(self, counts: Counts, on_problem: OnProblem) -> Iterator[Records]:
+        """Yield the records of each source by themselves; raises as `records`."""
+        settings = self.settings
+        for source in find_sources(self.paths, settings, on_problem):
+            yield read_records(source, settings, counts, on_problem, self.stdin)
 
 
 def strings_as_records(texts: Sequence[str], counts: Counts) -> Iterator[Record]:

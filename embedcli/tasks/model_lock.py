@@ -78,6 +78,7 @@ def settings_sha256(manifest: Manifest) -> str:
             name: Variant(entry.file, entry.device, entry.one_text_per_call, entry.recipe)
             for name, entry in manifest.variants.items()
         },
+        duplicates=None,
     )
     return hashlib.sha256(format_manifest(bare).encode()).hexdigest()
 

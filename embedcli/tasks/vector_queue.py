@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from embedcli.datatypes import STDIN_NAME
 from embedcli.index.schema import SEGMENT_ROWS
 from embedcli.index.writer import NewChunk
 from embedcli.records.fingerprint import text_hash
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from embedcli.datatypes import Chunk, Counts, Record, Vectors
+    from embedcli.index.stored import StoredSource
     from embedcli.index.writer import IndexWriter
+
+_STDIN_ROOT = 0
+_SETTINGS = '{"chunking": "none", "on_long": "pool"}'
+"""How records with vectors were chunked: they come in chunks, and a long text that is encoded is pooled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +42,19 @@ class VectorQueue:
     What is committed is always complete: parts stay hidden until the last one is there.
     """
 
-    def __init__(self, writer: IndexWriter, source: int, counts: Counts) -> None:
+    def __init__(self, writer: IndexWriter, source: int, counts: Counts, *, commits: bool = True) -> None:
         """Start with nothing queued.
 
         Args:
             writer: Writes to the open index.
             source: The id of the source that the records belong to.
             counts: Added to.
+            commits: Whether to commit whenever a segment is full or some time has passed; else `write` alone
+                commits.
         """
-        self._writer, self._source, self._counts = writer, source, counts
+        self._writer, self._source, self._counts, self._commits = writer, source, counts, commits
         self._waiting: list[_Waiting] = []
+        self._names: set[str] = set()
         self._rows = 0
         self._last_commit = time.monotonic()
         self._is_writing = False
@@ -70,22 +79,32 @@ class VectorQueue:
             old: The records that are dropped when this one is there.
         """
         if self._rows + len(chunks) > SEGMENT_ROWS:
-            self.write()
+            self._write(commits=self._commits)
         self._waiting.append(_Waiting(record, fields, record_hash, chunks, vectors, old))
+        self._names.add(record.id)
         self._rows += len(chunks)
-        if self._rows >= SEGMENT_ROWS or time.monotonic() - self._last_commit > COMMIT_SECONDS:
-            self.write()
+        is_due = self._commits and time.monotonic() - self._last_commit > COMMIT_SECONDS
+        if self._rows >= SEGMENT_ROWS or is_due:
+            self._write(commits=self._commits)
+
+    def holds(self, name: str) -> bool:
+        """Whether a record of that id is queued."""
+        return name in self._names
 
     def write(self) -> None:
         """Write all that is queued, and commit."""
+        self._write(commits=True)
+
+    def _write(self, *, commits: bool) -> None:
         self._is_writing = True
-        waiting, self._waiting, self._rows = self._waiting, [], 0
+        waiting, self._waiting, self._names, self._rows = self._waiting, [], set(), 0
         if len(waiting) == 1 and len(waiting[0].chunks) > SEGMENT_ROWS:
             self._write_in_parts(waiting[0])
         else:
             self._write_whole(waiting)
-        self._writer.commit()
-        self._last_commit = time.monotonic()
+        if commits:
+            self._writer.commit()
+            self._last_commit = time.monotonic()
         self._is_writing = False
 
     def write_ready(self) -> None:
@@ -120,6 +139,25 @@ class VectorQueue:
         self._writer.complete_record(number)
         self._counts.written += len(large.chunks)
         self._writer.drop_records(large.old)
+
+
+def stdin_source(writer: IndexWriter) -> StoredSource | None:
+    """Return what the index holds of standard input, which all records with vectors belong to."""
+    return writer.source(_STDIN_ROOT, STDIN_NAME.encode())
+
+
+def put_stdin_source(
+    writer: IndexWriter, earlier: StoredSource | None, state: str, reason: str | None = None
+) -> int:
+    """Set the state of standard input as a source, and return its id; see `IndexWriter.put_source`."""
+    return writer.put_source(
+        *(_STDIN_ROOT, STDIN_NAME.encode()),
+        stat=None,
+        content_hash=None,
+        state=state,
+        settings=earlier.settings if earlier else _SETTINGS,
+        reason=reason,
+    )
 
 
 def _new_chunks(record: int, chunks: Sequence[Chunk], vectors: Vectors) -> list[NewChunk]:

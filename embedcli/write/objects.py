@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -71,13 +71,24 @@ def record_object(record: Record, *, keep_text: bool, text_fields: Sequence[str]
     return {"id": record.id, "text": record.text, **own}
 
 
+def object_line(record: Record, more: Mapping[str, Any]) -> bytes:
+    """Return a record as one line, with its vector if it has one, and with more fields, which win."""
+    fields = {**record_object(record, keep_text=True, text_fields=()), **more}
+    if record.vector is None:
+        return dump(fields) + b"\n"
+    model = record.vector_model
+    return with_vector(
+        fields, record.vector, dtype="float32", scale=None, vector_model=model, as_base64=False
+    )
+
+
 def with_vector(
     fields: dict[str, Any],
     codes: npt.NDArray[Any] | None,
     *,
     dtype: str,
     scale: float | None,
-    vector_model: str,
+    vector_model: str | None,
     as_base64: bool,
 ) -> bytes:
     """Return one line: the fields, the vector and what is needed to read it, with a line feed.
@@ -87,7 +98,7 @@ def with_vector(
         codes: Shape (numbers,); None for a blank record, whose vector is null.
         dtype: What the codes are.
         scale: What int8 and uint8 codes were divided by; None for other dtypes.
-        vector_model: Which model the vector is from.
+        vector_model: Which model the vector is from; None where that is not known.
         as_base64: Whether the numbers are written as base64 of little-endian bytes.
     """
     import orjson
@@ -95,7 +106,7 @@ def with_vector(
     head = dump(fields)[:-1]
     if codes is None:
         return head + b',"vector":null}\n'
-    about: dict[str, Any] = {"vector_model": vector_model}
+    about: dict[str, Any] = {} if vector_model is None else {"vector_model": vector_model}
     if as_base64 or dtype != "float32":
         about["vector_dtype"] = dtype
     if scale is not None:
@@ -107,4 +118,4 @@ def with_vector(
         # orjson has no float16; its shortest float32 form is exact all the same.
         plain = codes.astype("float32", copy=False) if codes.dtype.kind == "f" else codes
         numbers = orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)
-    return head + b',"vector":' + numbers + b"," + dump(about)[1:] + b"\n"
+    return head + b',"vector":' + numbers + (b"," + dump(about)[1:] if about else b"}") + b"\n"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedcli.encode.catalog import find_model, iter_models, shipped_folder
+from embedcli.encode.duplicates import Duplicates
 from embedcli.encode.manifest import (
     Dense,
     FileEntry,
@@ -57,6 +58,7 @@ EXAMPLE = Manifest(
     similarity="dot",
     lower_case=True,
     pool_prompt=False,
+    duplicates=Duplicates(0.9379, 0.99, 1, 200, 'texts "of mine"\n'),
 )
 
 words = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -152,6 +154,34 @@ def test_parts_that_cannot_be_one_model_are_refused(tmp_path: Path, manifest: Ma
         read_manifest(write(tmp_path, manifest))
 
 
+def test_a_manifest_without_duplicates_is_whole(tmp_path: Path) -> None:
+    plain = replace(EXAMPLE, duplicates=None)
+    assert "duplicates" not in format_manifest(plain)
+    assert read_manifest(write(tmp_path, plain)) == plain
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({key: value} for key in ("threshold", "precision", "recall") for value in (-0.1, 1.1, "1", True)),
+        *({"threshold": value} for value in (0, 0.0, float("nan"), float("inf"))),
+        *({"pairs": value} for value in (0, -1, 2.0, True)),
+        {"texts": 7},
+    ],
+)
+def test_figures_that_nobody_measured_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(DamagedModelError, match=r"\[duplicates\]"):
+        read_manifest(write(tmp_path, replace(EXAMPLE, duplicates=replace(EXAMPLE.duplicates, **changes))))
+
+
+@pytest.mark.parametrize("table", ["duplicates = 1", "[duplicates]\nthreshold = 0.9", "[[duplicates]]"])
+def test_duplicates_that_are_no_table_of_figures_are_refused(tmp_path: Path, table: str) -> None:
+    text = format_manifest(replace(EXAMPLE, duplicates=None))
+    (tmp_path / "model.toml").write_text(f"{table}\n{text}" if "=" in table[:15] else f"{text}{table}\n")
+    with pytest.raises(DamagedModelError, match=str(tmp_path)):
+        read_manifest(tmp_path)
+
+
 def test_what_is_missing_or_unknown_is_named(tmp_path: Path) -> None:
     with pytest.raises(DamagedModelError, match="no model.toml"):
         read_manifest(tmp_path)
@@ -188,7 +218,7 @@ def test_changed_missing_and_linked_files_are_noticed(tmp_path: Path) -> None:
 
 def test_the_fingerprint_covers_what_a_vector_depends_on() -> None:
     base = EXAMPLE.fingerprint("int8")
-    assert replace(EXAMPLE, name="renamed", licence="MIT").fingerprint("int8") == base
+    assert replace(EXAMPLE, name="renamed", licence="MIT", duplicates=None).fingerprint("int8") == base
     for change in (
         {"max_tokens": 17},
         {"pooling": "cls"},
