@@ -10,7 +10,7 @@ import pytest
 from embedcli.errors import MissingExtraError, UsageError
 from embedcli.tasks import star_plan
 from embedcli.tasks.star_plan import make_stars
-from embedcli.vectors import listed_rows
+from embedcli.vectors import kept, listed_rows
 
 DIM = 32
 
@@ -72,6 +72,7 @@ def test_a_graph_is_the_same_for_any_threads_and_grows(monkeypatch, block):
     from embedcli.index import star_graph
 
     monkeypatch.setattr(star_graph, "ROOM", 10)
+    monkeypatch.setattr(kept, "SLAB_NUMBERS", DIM * 100)
     first = answers_of("hnsw", planted(), block=block, jobs=1)
     assert first == answers_of("hnsw", planted(), block=block, jobs=2)
     assert first[1].ratio > 0.97

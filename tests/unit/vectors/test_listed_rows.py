@@ -103,14 +103,14 @@ def test_few_lists_find_most_and_the_recall_says_how_much(jobs, monkeypatch):
 
 def test_the_sample_is_bounded_and_spread():
     sample = recall.RecallSample()
-    rows = kept.rounded(np.ones((64, DIM), np.float32), np.arange(64))
-    for start in range(0, 64 * 50, 64):
-        block = rows._replace(lengths=np.arange(start, start + 64))
+    rows = kept.rounded(np.ones((50, DIM), np.float32), np.arange(50))
+    for start in range(0, 50 * 70, 50):
+        block = rows._replace(lengths=np.arange(start, start + 50))
         sample.take(block, recall.Best(block, Rule(0.9, 0, 0)), 0)
         assert len(sample._rows) < 120
     places = [int(row.lengths[0]) for row in sample._rows]
     assert len(places) >= 60
-    assert places == list(range(0, 64 * 50, places[1]))
+    assert places == list(range(0, 50 * 70, places[1]))
 
 
 def test_exact_answers_have_no_recall_to_measure():
@@ -147,3 +147,14 @@ def test_a_slab_grows_with_its_rows_and_heads():
     assert piece.numbers.tolist() == list(range(6))
     assert piece.rows.halves.tobytes() == rows.halves.tobytes()
     assert slab.piece(slice(4, 99)).numbers.tolist() == [4, 5]
+
+
+def test_rows_are_gathered_by_their_positions():
+    rows, all_rows = planted(350), kept.KeptRows(DIM)
+    both = kept.rounded(rows, np.arange(350))
+    all_rows.add(both, np.arange(350) * 7)
+    positions = np.random.default_rng(2).integers(0, 350, 500)
+    piece = all_rows.gather(positions)
+    assert piece.numbers.tolist() == (positions * 7).tolist()
+    assert piece.rows.lengths.tolist() == positions.tolist()
+    assert piece.rows.halves.tobytes() == both.halves[positions].tobytes()
