@@ -128,7 +128,7 @@ class Stars:
         Args:
             vectors: Shape (n, dim), any float dtype, of any length.
             numbers: Shape (n,), integers, unique, below those of all rows that are kept later.
-            lengths: Shape (n,): characters of each text.
+            lengths: Shape (n,): characters of each text, 0 where there is none.
 
         Raises:
             VectorError: Another shape, or a value is not finite.
@@ -140,7 +140,7 @@ class Stars:
 
         Args:
             vectors: Shape (n, dim), float32, of any length; n may be 0. Zeros are near to nothing.
-            lengths: Shape (n,): characters of each text.
+            lengths: Shape (n,): characters of each text, 0 where there is none.
 
         Raises:
             VectorError: Another shape, or a value is not finite.
