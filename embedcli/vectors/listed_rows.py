@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from embedcli.vectors.pairing import Run
 
 LIST_FROM: Final = 1 << 16
-"""Kept rows from which there are lists."""
+"""Kept rows from which lists cost less than comparing all."""
 LISTS_PER_ROOT: Final = 2.0
 """So many lists, times the square root of the rows that there are; there will be up to four times as many."""
 LOOKED_INTO: Final = 16
@@ -52,8 +52,14 @@ class ListedRows:
         count: Rows.
     """
 
-    def __init__(self, dim: int, rule: Rule) -> None:
-        """Start with none."""
+    def __init__(self, dim: int, rule: Rule, list_from: int = LIST_FROM) -> None:
+        """Start with none.
+
+        Args:
+            dim: Numbers in a vector.
+            rule: When rows are near.
+            list_from: Rows from which there are lists; fewer are compared all.
+        """
         self.count = 0
         self._dim, self._rule = dim, rule
         self._pairing = Pairing(rule)
@@ -61,7 +67,12 @@ class ListedRows:
         self._lists: list[Slab] = []
         self._centroids: Vectors = np.empty((0, dim), np.float32)
         self._axes: Axes | None = None
-        self._fit_at = LIST_FROM
+        self._fit_at = list_from
+
+    @property
+    def exact(self) -> bool:
+        """Whether all rows are compared, since there are no lists yet."""
+        return self._scanned is not None
 
     def add(self, rows: Rounded, numbers: Numbers) -> None:
         """Take rows in."""

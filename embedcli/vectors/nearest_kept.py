@@ -86,6 +86,7 @@ class Best:
         self._block, self._rule = block, rule
         self._top = np.full(len(block.scales), rule.bar, dtype=np.float32)
         self._waiting: list[_Pairs] = []
+        self._waiting_count = 0
         self._lock = Lock()
 
     def offer(self, rows: Rows, piece: Piece, columns: Rows, products: Floats) -> None:
@@ -114,14 +115,15 @@ class Best:
             halves, numbers = kept.halves[columns[some]], piece.numbers[columns[some]]
             with self._lock:
                 self._waiting.append(_Pairs(rows[some], products[some], halves, numbers))
-                enough = sum(len(pairs.rows) for pairs in self._waiting) >= WAITING_PAIRS
+                self._waiting_count += len(numbers)
+                enough = self._waiting_count >= WAITING_PAIRS
             if enough:
                 self.settle()
 
     def settle(self) -> None:
         """Compare exactly what was offered since the last time."""
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting, self._waiting_count = self._waiting, [], 0
         if not waiting:
             return
         pairs = _Pairs(*map(np.concatenate, zip(*waiting, strict=True)))

@@ -30,7 +30,12 @@ class ScannedRows(KeptRows):
     """Kept rows that find what is near to a block, exactly.
 
     Memory is that of `KeptRows` and, by bounds, some 200 to 400 bytes a row.
+
+    Attributes:
+        exact: True.
     """
+
+    exact = True
 
     def __init__(self, dim: int, rule: Rule) -> None:
         """Start with none."""
