@@ -24,7 +24,7 @@ EXIT_BUG = 70
 EXIT_LOCKED = 75
 
 EXIT_CODES = {
-    EXIT_OK: "done; for `search`: something found; for `dedupe --check`: no duplicates;"
+    EXIT_OK: "done; for `search` and `sample --novel`: something found; for `dedupe --check`: no duplicates;"
     " also when the reader closed the pipe",
     EXIT_NOTHING: "ran cleanly, but nothing found; for `dedupe --check`: duplicates are there",
     EXIT_FAILED: "could not do it: wrong usage, missing path, bad model or index, write failure",

@@ -186,13 +186,13 @@ def diverse(pool: Pool, vectors: Vectors, count: int, jobs: int = 1) -> Sample:
     the lowest cosine of any text to the nearest chosen one.
     """
     from embedcli.vectors.in_blocks import CELLS, in_blocks
-    from embedcli.vectors.k_center import farthest_first, neighbors_for, settle
+    from embedcli.vectors.k_center import neighbors_for, settle, spread_out
     from embedcli.vectors.metric import cosine
 
     wanted = min(count, len(vectors))
     if len(vectors) < 2:
         return Sample(pool.chosen([(row, None) for row in range(len(vectors))], count))
-    rows = farthest_first(settle(vectors, neighbors_for(len(vectors), wanted), jobs=jobs), wanted, jobs=jobs)
+    rows = spread_out(settle(vectors, neighbors_for(len(vectors), wanted), jobs=jobs), wanted, jobs=jobs)
     taken = vectors[rows]
     scores = [None, *(float(cosine(taken[:place], taken[place]).max()) for place in range(1, wanted))]
     nearest = in_blocks(

@@ -155,6 +155,11 @@ def test_check_says_the_first_duplicate_and_exits_1(program: Program, write: Wri
     assert (none.code, none.out, none.err) == (0, b"", "")
 
 
+def test_check_reads_no_further_than_it_must(program: Program) -> None:
+    done = program.shell("yes | timeout 60 embedcli dedupe --check -q --method exact")
+    assert done.code == 1
+
+
 def test_files_and_indexes_say_what_is_there_already(program: Program, write: Write) -> None:
     write("test.txt", "the refund has not arrived\nA question about lamps\n")
     done = program("dedupe", *LINE, "--against", "test.txt", "--report", "r", stdin=TICKETS.encode()).ok()
@@ -233,9 +238,11 @@ def test_ready_vectors_are_compared_as_they_are(program: Program, write: Write) 
     assert program("dedupe", "--vectors", "own", "--threshold", "0.99", stdin=own).ok().out == b"".join(
         own.splitlines(keepends=True)[:2]
     )
+    np.save(program.folder / "w.npy", np.eye(6))
     refused = {
         ("--vectors", "v.npy"): "needs --threshold",
         ("--vectors", "v.npy", "--threshold", "0.9"): "4 vectors, and more records than that",
+        ("--vectors", "w.npy", "--threshold", "0.9"): "6 vectors for 5 records",
         ("--vectors", "none.npy", "--threshold", "0.9"): "none.npy: not an array",
         ("--vectors", "own", "--threshold", "0.9"): "brings no vector",
     }
