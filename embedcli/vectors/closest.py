@@ -90,11 +90,19 @@ def _take(
     second: int,
     products: npt.NDArray[np.float32],
 ) -> None:
-    """Take what is closer than what was found before: products of the rows from `first` with others."""
+    """Take what is closer than what was found before, among lower rows.
+
+    Args:
+        best: Of each row, the product with the closest found before.
+        rows: Which that is.
+        first: The products' rows begin here,
+        second: and their columns here.
+        products: Shape (rows, columns).
+    """
     places = products.argmax(axis=1)
     values = products[np.arange(len(products)), places]
     part = slice(first, first + len(products))
     places = places + second
-    better = (values > best[part]) | ((values == best[part]) & (values > -np.inf) & (places < rows[part]))
+    better = values > best[part]
     best[part][better] = values[better]
     rows[part][better] = places[better]
