@@ -8,6 +8,7 @@ import numpy as np
 
 from embedcli.vectors.kept import rounded
 from embedcli.vectors.metric import pair_cosines
+from embedcli.vectors.nearest_kept import Rule
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,7 +43,7 @@ def closest_others(
 
     Args:
         vectors: Shape (n, dim), any float dtype, of any length.
-        lengths: Shape (n,): characters of each text.
+        lengths: Shape (n,): characters of each text, 0 for unknown, which fits all.
         length_ratio: The lowest shorter / longer of two lengths that counts.
 
     Raises:
@@ -78,9 +79,8 @@ def _mask(products: npt.NDArray[np.float32], left: Rounded, right: Rounded, leng
     products[left.scales == 0] = -np.inf
     products[:, right.scales == 0] = -np.inf
     if length_ratio > 0:
-        some, others = left.lengths[:, np.newaxis], right.lengths[np.newaxis]
-        longer = np.maximum(some, others)
-        products[np.minimum(some, others) < length_ratio * longer] = -np.inf
+        rule = Rule(threshold=0.0, margin=0.0, length_ratio=length_ratio)
+        products[~rule.lengths_fit(left.lengths[:, np.newaxis], right.lengths[np.newaxis])] = -np.inf
 
 
 def _take(
