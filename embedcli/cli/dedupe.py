@@ -53,8 +53,8 @@ def dedupe(
     embedcli dedupe --undo dups.jsonl kept.txt > all.txt
     embedcli dedupe --calibrate -m my-model mail.txt --save
 
-    Stages: the same text (exact); the same but for case, spaces and punctuation (normalized); common
-    shingles (lexical, if asked for); the same meaning (semantic). Each dropped record was itself compared
+    Stages: the same text (exact); the same but for case, spaces and punctuation (normalized); most of
+    the characters in common (lexical); the same meaning (semantic). Each dropped record was itself compared
     with the kept one that the report names. Counts are said on standard error.
     """  # noqa: D301  (\b keeps the lines apart)
     from contextlib import ExitStack

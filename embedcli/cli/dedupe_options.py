@@ -9,7 +9,7 @@ MethodOption: TypeAlias = Annotated[
     typer.Option(
         "--method",
         metavar="STAGES",
-        help="Which stages compare: exact, normalized, lexical, semantic, joined by commas.",
+        help="Which stages compare, joined by commas: exact, normalized, lexical, semantic. Default: all.",
     ),
 ]
 Threshold: TypeAlias = Annotated[

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from embedcli.write.duplicates import Sink
     from embedcli.write.target import Output
 
-DEFAULT_METHODS = "exact,normalized,semantic"
+DEFAULT_METHODS = ",".join(get_args(Stage))
 OWN_VECTORS = "own"
 
 

@@ -257,7 +257,10 @@ def test_what_makes_no_sense_is_refused(program: Program) -> None:
     for options, said in (
         (["--method", "exact,meaning"], "--method 'meaning' is not known"),
         (["--method", "exact", "--threshold", "0.9"], "--threshold is about the semantic stage"),
-        (["--lexical-threshold", "0.9"], "--lexical-threshold is about the lexical stage"),
+        (
+            ["--method", "semantic", "--lexical-threshold", "0.9"],
+            "--lexical-threshold is about the lexical stage",
+        ),
         (["--keep", "best"], "--keep 'best' is not known"),
         (["--keep", "max"], "--keep 'max' is not known"),
         (["--mark", "--report", "r"], "--mark and --report exclude each other"),
