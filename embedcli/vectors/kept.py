@@ -233,6 +233,19 @@ class KeptRows:
             del self.slabs[0]
             self._first_slab += 1
 
+    def gather(self, positions: npt.NDArray[np.int64]) -> Piece:
+        """Return copies of the rows of some positions, at least one, none of which is forgotten."""
+        slabs, places = np.divmod(positions, self._room)
+        order = np.argsort(slabs, kind="stable")
+        present, starts = np.unique(slabs[order], return_index=True)
+        back = np.argsort(order)
+        rows, numbers = [], []
+        for number, some in zip(present.tolist(), np.split(order, starts[1:]), strict=True):
+            slab = self.slabs[number - self._first_slab]
+            rows.append(slab.rows.take(places[some]))
+            numbers.append(slab.numbers[places[some]])
+        return Piece(joined(rows).take(back), np.concatenate(numbers)[back], None)
+
     def pieces(self, first: int, end: int, most: int) -> Iterator[Piece]:
         """Yield rows in the order of their positions, without copies.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embedcli.vectors import pairing
 from embedcli.vectors.bounds import SAMPLE_ROWS, fit_axes
 from embedcli.vectors.centroids import fit_centroids, nearest_centroids
 from embedcli.vectors.kept import Slab, sample_slabs
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
     from embedcli.vectors.pairing import Run
 
 LIST_FROM: Final = 1 << 16
-"""Kept rows from which there are lists."""
+"""Kept rows from which lists cost less than comparing all."""
 LISTS_PER_ROOT: Final = 2.0
 """So many lists, times the square root of the rows that there are; there will be up to four times as many."""
 LOOKED_INTO: Final = 16
 """Lists that each row is compared with. At cosines of 0.85 to 0.9, 99 % of what is near lies in these."""
 SAMPLE_PER_LIST: Final = 32
 """Rows from which the centroids are found, for each of them."""
+SAMPLE_NUMBERS: Final = 1 << 25
+"""No more numbers than this, 128 MiB, unless that were fewer rows than lists."""
 LISTS_AT_A_TIME: Final = 32
 """Lists that a thread takes at once."""
 MOVED_ROWS: Final = 8192
@@ -52,8 +55,14 @@ class ListedRows:
         count: Rows.
     """
 
-    def __init__(self, dim: int, rule: Rule) -> None:
-        """Start with none."""
+    def __init__(self, dim: int, rule: Rule, list_from: int = LIST_FROM) -> None:
+        """Start with none.
+
+        Args:
+            dim: Numbers in a vector.
+            rule: When rows are near.
+            list_from: Rows from which there are lists; fewer are compared all.
+        """
         self.count = 0
         self._dim, self._rule = dim, rule
         self._pairing = Pairing(rule)
@@ -61,7 +70,12 @@ class ListedRows:
         self._lists: list[Slab] = []
         self._centroids: Vectors = np.empty((0, dim), np.float32)
         self._axes: Axes | None = None
-        self._fit_at = LIST_FROM
+        self._fit_at = list_from
+
+    @property
+    def exact(self) -> bool:
+        """Whether all rows are compared, since there are no lists yet."""
+        return self._scanned is not None
 
     def add(self, rows: Rounded, numbers: Numbers) -> None:
         """Take rows in."""
@@ -105,9 +119,13 @@ class ListedRows:
         def compare(first: int) -> None:
             for number in range(first, min(first + LISTS_AT_A_TIME, len(self._lists))):
                 rows, kept = rows_of[number], self._lists[number]
-                if len(rows) and kept.count:
-                    some = None if heads is None else heads[rows]
-                    self._pairing.offer(best, rows, floats[rows], some, kept.piece())
+                if not len(rows) or not kept.count:
+                    continue
+                some = None if heads is None else heads[rows]
+                most = pairing.piece_rows(len(rows))
+                for start in range(0, kept.count, most):
+                    piece = kept.piece(slice(start, start + most))
+                    self._pairing.offer(best, rows, floats[rows], some, piece)
 
         for _ in run(compare, range(0, len(self._lists), LISTS_AT_A_TIME)):
             pass
@@ -117,7 +135,7 @@ class ListedRows:
         self._fit_at = self.count * FIT_AGAIN
         slabs = self._lists if self._scanned is None else self._scanned.slabs
         lists = int(LISTS_PER_ROOT * self.count**0.5)
-        sample = sample_slabs(slabs, SAMPLE_PER_LIST * lists)
+        sample = sample_slabs(slabs, min(SAMPLE_PER_LIST * lists, max(lists, SAMPLE_NUMBERS // self._dim)))
         self._axes = fit_axes(sample[:: -(-len(sample) // SAMPLE_ROWS)], self._rule.threshold)
         self._centroids = fit_centroids(sample, min(lists, len(sample)))
         self._scanned = None

@@ -30,7 +30,12 @@ class ScannedRows(KeptRows):
     """Kept rows that find what is near to a block, exactly.
 
     Memory is that of `KeptRows` and, by bounds, some 200 to 400 bytes a row.
+
+    Attributes:
+        exact: True.
     """
+
+    exact = True
 
     def __init__(self, dim: int, rule: Rule) -> None:
         """Start with none."""
@@ -66,8 +71,7 @@ class ScannedRows(KeptRows):
             return
         rows = np.arange(len(floats))
         heads = None if self._axes is None else self._axes.heads(floats)
-        most = max(pairing.PIECE_ROWS, pairing.STRIP_ROWS * pairing.PIECE_ROWS // len(floats))
-        pieces = self.pieces(first, self.count, most)
+        pieces = self.pieces(first, self.count, pairing.piece_rows(len(floats)))
         for _ in run(lambda piece: self._pairing.offer(best, rows, floats, heads, piece), pieces):
             pass
 

@@ -44,10 +44,12 @@ class SearchedRows(Protocol):
     """Kept rows that find what is near: `ScannedRows`, `ListedRows`, or the graph of `index.star_graph`.
 
     Attributes:
-        count: Rows taken in so far.
+        exact: Whether everything near is found, from the rows that are there now.
     """
 
-    count: int
+    @property
+    def exact(self) -> bool:
+        """Stands for an attribute."""
 
     def add(self, rows: Rounded, numbers: Numbers) -> None:
         """Take rows in."""
@@ -103,7 +105,7 @@ class Stars:
         self._given = rows(dim, self.rule)
         self._windowed = None if window is None else ScannedRows(dim, self.rule)
         self._recent = rows(dim, self.rule) if self._windowed is None else self._windowed
-        self._sample = None if rows is ScannedRows else RecallSample()
+        self._sample: RecallSample | None = None
         self._last_number = np.iinfo(np.int64).min
         self._look: Look | None = None
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="stars") if jobs > 1 else None
@@ -116,9 +118,10 @@ class Stars:
         self.close()
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads; what is asked later is done without."""
         if self._pool is not None:
             self._pool.shutdown()
+        self._pool, self._run = None, map
 
     def keep_all(
         self, vectors: npt.NDArray[Any], numbers: npt.NDArray[Any], lengths: npt.NDArray[Any]
@@ -152,9 +155,10 @@ class Stars:
         return self._look
 
     def recall(self) -> Recall | None:
-        """Measure how much of what was near was found; None where all rows are compared anyway.
+        """Measure how much of what was near was found, where not all rows were compared; None if all were.
 
-        What is close in the input, within `look.BLOCK_ROWS` rows, is always found and not counted.
+        Rows that were compared with all are not counted, nor is what is near and within `look.BLOCK_ROWS`
+        rows in the input, which is always found.
         """
         if self._sample is None:
             return None
@@ -172,7 +176,8 @@ class Stars:
         self._given.offer_to(best, floats, 0, self._run)
         self._recent.offer_to(best, floats, first, self._run)
         best.settle()
-        if self._sample is not None:
+        if not (self._given.exact and self._recent.exact):
+            self._sample = self._sample or RecallSample()
             self._sample.take(block, best, self._last_number)
         return best
 

@@ -331,3 +331,20 @@ def test_nothing_in_is_nothing_out(program: Program, write: Write) -> None:
 def test_a_reader_that_goes_away_is_no_error(program: Program, reader: str) -> None:
     done = program.shell(f"seq 20000 | embedcli dedupe -q --method exact | {reader}")
     assert (done.code, done.err) == (0, "")
+
+
+def test_a_plan_finds_the_same_where_all_are_compared(program: Program) -> None:
+    pytest.importorskip("hnswlib")
+    lines = "".join(
+        f"line {number % 7} of {number % 3} about {'bread' * (number % 5)}\n" for number in range(300)
+    )
+    found = [
+        program("dedupe", "-m", "static", *LINE, "--plan", plan, stdin=lines.encode()).ok()
+        for plan in ("exact", "auto", "blocks", "hnsw")
+    ]
+    # Too few for lists: those compare all, and do not speak of a share.
+    assert found[0].out == found[1].out == found[2].out
+    assert set(found[3].out.splitlines()) <= set(lines.encode().splitlines())
+    refused = program("dedupe", "--plan", "tree", stdin=b"a\n")
+    assert (refused.code, refused.out) == (2, b"")
+    assert "--plan 'tree' is not known" in refused.err
