@@ -132,8 +132,9 @@ def _duplicates(manifest: Any) -> list[tuple[str, str]]:
     found = manifest.duplicates
     if found is None:
         return []
-    said = f"precision {found.precision:.3f}, recall {found.recall:.3f} on {found.pairs} pairs from {found.texts}"
-    return [("duplicates", f"cosine {found.threshold:g} and above: {said}")]
+    shares = f"precision {found.precision:.3f}, recall {found.recall:.3f}"
+    measured = f"{shares} on {found.pairs} pairs from {found.texts}"
+    return [("duplicates", f"cosine {found.threshold:g} and above: {measured}")]
 
 
 def _gives(manifest: Any) -> list[tuple[str, str]]:
