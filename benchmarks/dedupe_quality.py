@@ -32,8 +32,8 @@ from typing import Any
 
 from embedcli.encode.catalog import find_model
 from embedcli.records.normal_form import normal_form
-from embedcli.tasks.calibrate import sample
 from embedcli.tasks.edits import EDITS, edit_text
+from embedcli.tasks.reservoir import sample
 
 TEXTS = 5_000
 KNOWN = Path(__file__).with_name("dedupe_known.tsv")

@@ -70,6 +70,7 @@ complete -c embedcli -n '__fish_seen_subcommand_from dedupe' -l save -d 'With --
 complete -c embedcli -n '__fish_seen_subcommand_from dedupe' -l seed -r -d 'With --calibrate, --preview: which texts are drawn.'
 complete -c embedcli -n '__fish_seen_subcommand_from dedupe' -l json -d 'With --calibrate or --preview: print JSON.'
 complete -c embedcli -n '__fish_seen_subcommand_from dedupe' -l vectors -r -d 'Use these vectors, one for each record; own: those that the records bring. Needs --threshold.'
+complete -c embedcli -n '__fish_seen_subcommand_from dedupe' -l plan -r -d 'auto, exact, blocks (k-means) or hnsw (extra ann); the last two find most, and say how much.'
 complete -c embedcli -n '__fish_seen_subcommand_from dedupe' -l block-records -r -d 'Records compared at once. Changes no result.'
 complete -c embedcli -n '__fish_seen_subcommand_from dedupe' -l format -r -d 'auto, lines, null, whole, jsonl, csv, tsv or parquet.'
 complete -c embedcli -n '__fish_seen_subcommand_from dedupe' -s 0 -l null -d 'Records are separated by NUL: --format null.'

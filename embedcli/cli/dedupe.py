@@ -32,6 +32,7 @@ def dedupe(
     seed: own.Seed = 0,
     as_json: own.AsJson = False,
     vectors: own.Vectors = None,
+    plan: own.Plan = "auto",
     block_records: own.BlockRecords = 1024,
     reading: ReadOptions = ReadOptions(),
     encoding: EncodeOptions = EncodeOptions(),
@@ -63,12 +64,14 @@ def dedupe(
     from embedcli.cli.dedupe_calibrate import calibrate_threshold
     from embedcli.cli.dedupe_preview import preview_threshold
     from embedcli.cli.dedupe_run import decide, open_comparing
+    from embedcli.cli.resolve import choice
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
     from embedcli.cli.terminal import Progress
     from embedcli.encode.processors import usable_cpus
     from embedcli.tasks.dedupe import DedupeSettings
     from embedcli.tasks.places import index_path
     from embedcli.tasks.preference import Preference
+    from embedcli.tasks.star_plan import StarPlan
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     if undo is not None:
@@ -122,6 +125,7 @@ def dedupe(
             length_ratio=length_ratio,
             window=window,
             jobs=encoding.jobs or usable_cpus(),
+            plan=choice("--plan", plan, StarPlan),
         )
         if lexical_threshold is not None:
             settings = replace(settings, lexical_threshold=lexical_threshold)

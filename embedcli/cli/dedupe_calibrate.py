@@ -105,7 +105,7 @@ def print_calibration(
 
 def _lines(found: "Calibration", model: str, *, made: bool) -> list[str]:
     """Return what people read."""
-    from embedcli.tasks.calibrate import SAMPLE_TEXTS
+    from embedcli.tasks.calibrate import FEW_TEXTS
     from embedcli.vectors.threshold import PRECISION
     from embedcli.write.columns import clip
 
@@ -125,8 +125,9 @@ def _lines(found: "Calibration", model: str, *, made: bool) -> list[str]:
             f"  {cosine:.4f}  {clip(_one_line(left), _SHOWN_CHARS)}",
             f"          {clip(_one_line(right), _SHOWN_CHARS)}",
         ]
-    if made and found.texts >= SAMPLE_TEXTS // 2:
-        lines.append("in more texts than these the closest ones are closer: look at --preview")
+    if made:
+        few = f"only {found.texts} texts: " if found.texts < FEW_TEXTS else ""
+        lines.append(f"{few}in more texts than these the closest ones are closer; --preview shows them")
     return lines
 
 

@@ -147,6 +147,14 @@ Vectors: TypeAlias = Annotated[
         help="Use these vectors, one for each record; own: those that the records bring. Needs --threshold.",
     ),
 ]
+Plan: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--plan",
+        metavar="NAME",
+        help="auto, exact, blocks (k-means) or hnsw (extra ann); the last two find most, and say how much.",
+    ),
+]
 BlockRecords: TypeAlias = Annotated[
     int,
     typer.Option("--block-records", metavar="N", min=1, help="Records compared at once. Changes no result."),

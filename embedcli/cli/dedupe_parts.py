@@ -153,6 +153,8 @@ def tell_counts(tally: "Tally", how: str, run: "Run", *, is_said: bool) -> None:
     stages = ", ".join(f"{tally.dropped[stage]} {stage}" for stage in get_args(Stage) if tally.dropped[stage])
     run.measured |= {"kept": tally.kept, "dropped": dropped}
     run.measured |= {stage: tally.dropped[stage] for stage in get_args(Stage)}
+    if tally.recall is not None:
+        run.measured["recall"] = round(tally.recall.ratio, 4)
     if not is_said:
         return
     run.notice(
@@ -160,6 +162,11 @@ def tell_counts(tally: "Tally", how: str, run: "Run", *, is_said: bool) -> None:
         + (f"; dropped {dropped}: {stages}" if dropped else "")
         + (f" ({how})" if how else "")
     )
+    if tally.recall is not None:
+        run.notice(
+            f"not all were compared with all: of {tally.recall.near} sampled records near to a kept one,"
+            f" {tally.recall.ratio:.1%} were found; --plan exact finds all"
+        )
 
 
 def say_first(found: "tuple[Record, Duplicate]", run: "Run") -> None:

@@ -37,8 +37,8 @@ def preview_threshold(
     from embedcli.cli.dedupe_run import records_of
     from embedcli.cli.terminal import terminal_width
     from embedcli.errors import UsageError
-    from embedcli.tasks.calibrate import sample
     from embedcli.tasks.preview import BLOCK_RECORDS, preview
+    from embedcli.tasks.reservoir import sample
     from embedcli.write.objects import dump
     from embedcli.write.preview import write_preview
     from embedcli.write.target import open_output

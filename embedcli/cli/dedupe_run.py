@@ -154,12 +154,11 @@ def decide(
         records = records_of(inputs, comparing, sink.head, run, progress, null=null)
         if preference.is_input_order:
             stream.run(records, to_first=to_first)
-            return tally
-        without = dedupe_by_preference(
+        elif without := dedupe_by_preference(
             *(records, preference, deduper, sink, tally), block_records, progress.update
-        )
-        if without:
+        ):
             run.notice(f"--keep: {without} records have no value in {preference.field!r}: kept last")
+        tally.recall = deduper.recall()
         return tally
     finally:
         deduper.close()

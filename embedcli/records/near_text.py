@@ -59,7 +59,7 @@ class NearTexts:
 
     A kept text costs its normal form (50 bytes and its characters) and some 400 bytes at the default
     threshold, at most 900; half as much again while runs are merged. A new text of n characters takes O(n)
-    time, and 20 bytes a character while it is looked at. Where more than 100 kept texts seem to reach the
+    time, and 30 bytes a character while it is looked at. Where more than 100 kept texts seem to reach the
     threshold, the 100 that agree best by their signatures are scored.
 
     Attributes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _RUN_UNITS: Final = 4
 _SEED: Final = 20
 _BLOCK_UNITS: Final = 1 << 20
-"""UTF-16 units that are hashed at once, at some 20 bytes each; a longer text is hashed by itself."""
+"""UTF-16 units that are hashed at once, at some 30 bytes each; a longer text is hashed by itself."""
 
 
 def runs_of(form: str) -> Runs:
@@ -41,7 +41,7 @@ def signatures_of(forms: Sequence[str], length: int) -> npt.NDArray[np.uint32]:
     """Return MinHash signatures, shape (len(forms), length): the same for the same forms, everywhere.
 
     Two of them agree in a slot with the probability of the two forms' Jaccard similarity. Time is linear;
-    memory is O(the signatures), and 20 bytes for each character of the longest text or of a million.
+    memory is O(the signatures), and 30 bytes for each character of the longest text or of a million.
 
     Source: S. Dahlgaard, M. Knudsen and M. Thorup, "Fast similarity sketching", FOCS 2017, as rensa has it.
     """

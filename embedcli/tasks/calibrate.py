@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from embedcli.errors import InputError, UsageError
 from embedcli.records.normal_form import normal_form
 from embedcli.tasks.edits import EDITS, Edit, edit_text
+from embedcli.tasks.reservoir import sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-T = TypeVar("T")
-
 SAMPLE_TEXTS: Final = 2000
 """Texts that pairs are made of: precision and recall are then known to about a point of a hundred."""
 
@@ -42,6 +41,10 @@ SAMPLE_PAIRS: Final = 20_000
 
 LEAST_TEXTS: Final = 100
 """With fewer, one pair in a hundred is less than one."""
+
+FEW_TEXTS: Final = 1000
+"""With fewer, what is chosen suits sets of that size: of 106 sentences 0.77 for the default encoder, of 2,000
+0.93."""
 
 SHOWN_PAIRS: Final = 5
 _COMPARED: Final[tuple[Edit, ...]] = ("edited", "shuffled", "shortened")
@@ -238,21 +241,6 @@ def nearest_pairs(vectors: Vectors) -> npt.NDArray[np.intp]:
         nearest[first : first + _BLOCK_ROWS] = products.argmax(axis=1)
     pairs = np.stack([np.arange(len(unit)), nearest], axis=1)
     return np.unique(np.sort(pairs, axis=1), axis=0)
-
-
-def sample(items: Iterable[T], at_most: int, seed: int) -> list[T]:
-    """Return so many items by chance, each as likely as any other, in their order. Memory is O(at_most).
-
-    Source: algorithm R in J. S. Vitter, "Random Sampling with a Reservoir", ACM TOMS 11(1), 1985.
-    """
-    chooser = random.Random(seed)  # noqa: S311  (nothing secret)
-    taken: list[tuple[int, T]] = []
-    for number, item in enumerate(items):
-        if number < at_most:
-            taken.append((number, item))
-        elif (place := chooser.randrange(number + 1)) < at_most:
-            taken[place] = (number, item)
-    return [item for _, item in sorted(taken, key=lambda pair: pair[0])]
 
 
 def labelled_pairs(records: Iterable[Record], names: tuple[str, str, str]) -> Iterable[LabelledPair]:

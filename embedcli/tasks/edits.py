@@ -44,16 +44,15 @@ def edit_text(text: str, edit: Edit, seed: int = 0) -> str | None:
     chooser = random.Random(f"{seed} {edit} {text}")  # noqa: S311  (nothing secret)
     match edit:
         case "exact":
-            copy: str | None = text
+            return text
         case "recased":
-            copy = _recase(text, chooser)
+            return _recase(text, chooser)
         case "edited":
-            copy = _change_words(text, chooser)
+            return _change_words(text, chooser)
         case "shuffled":
-            copy = _shuffle(text, chooser)
+            return _shuffle(text, chooser)
         case "shortened":
-            copy = _shorten(text, chooser)
-    return copy if edit == "exact" or copy != text else None
+            return _shorten(text, chooser)
 
 
 def _recase(text: str, chooser: random.Random) -> str | None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embedcli.vectors.kept import Rounded
+from embedcli.vectors.kept import joined
 from embedcli.vectors.metric import cosine
 from embedcli.vectors.nearest_kept import Nearest
 
 if TYPE_CHECKING:
-    from embedcli.vectors.kept import Piece
+    from embedcli.vectors.kept import Piece, Rounded
     from embedcli.vectors.nearest_kept import Rule
 
 
@@ -32,7 +32,7 @@ class CloseRows:
         kept = [piece.rows for piece in leaving]
         self._own = sum(len(rows.scales) for rows in kept)
         self._part, self._rule = part, rule
-        self._rows = Rounded(*map(np.concatenate, zip(*kept, part, strict=True))) if kept else part
+        self._rows = joined([*kept, part]) if kept else part
         self._numbers = np.concatenate(
             [*(piece.numbers for piece in leaving), np.zeros(len(part.scales), np.int64)]
         )

@@ -55,6 +55,12 @@ class Rounded(NamedTuple):
         return Rounded(self.halves[rows], self.scales[rows], self.lengths[rows])
 
 
+def joined(parts: list[Rounded]) -> Rounded:
+    """Return all rows of some, at least one, as one."""
+    halves, scales, lengths = (list(values) for values in zip(*parts, strict=True))
+    return Rounded(np.concatenate(halves), np.concatenate(scales), np.concatenate(lengths))
+
+
 def widened(halves: Halves) -> Floats:
     """float16 as float32, new and exact for all finite values, in half the time that `astype` takes.
 
@@ -123,14 +129,41 @@ class Slab:
         self.count = self.headed = 0
         self.heads: Floats | None = None
 
-    def add(self, rows: Rounded, numbers: Numbers) -> int:
-        """Take as many of the rows as there is room for; returns how many that were."""
+    def piece(self, part: slice = slice(None)) -> Piece:
+        """Return the rows that are there, or part of them."""
+        part = slice(*part.indices(self.count))
+        heads = None if self.heads is None else self.heads[part]
+        return Piece(self.rows.take(part), self.numbers[part], heads)
+
+    def grown(self, room: int) -> Slab:
+        """Return a slab with the same rows and more room."""
+        other = Slab(room, self.rows.halves.shape[1])
+        other.add(self.rows.take(slice(self.count)), self.numbers[: self.count])
+        if self.heads is not None:
+            other.heads = np.empty((room, self.heads.shape[1]), dtype=np.float32)
+            other.heads[: self.headed] = self.heads[: self.headed]
+            other.headed = self.headed
+        return other
+
+    def add(self, rows: Rounded, numbers: Numbers, heads: Floats | None = None) -> int:
+        """Take as many of the rows as there is room for; returns how many that were.
+
+        Args:
+            rows: Any number.
+            numbers: What they are called.
+            heads: Their heads, where all rows before them have theirs.
+        """
         taken = min(len(numbers), len(self.numbers) - self.count)
         place = slice(self.count, self.count + taken)
         self.rows.halves[place] = rows.halves[:taken]
         self.rows.scales[place] = rows.scales[:taken]
         self.rows.lengths[place] = rows.lengths[:taken]
         self.numbers[place] = numbers[:taken]
+        if heads is not None:
+            if self.heads is None:
+                self.heads = np.empty((len(self.numbers), heads.shape[1]), dtype=np.float32)
+            self.heads[place] = heads[:taken]
+            self.headed += taken
         self.count += taken
         return taken
 
@@ -148,6 +181,22 @@ class Slab:
             part = slice(start, min(start + HEADS_AT_A_TIME, self.count))
             self.heads[part] = axes.heads(self.rows.take(part).floats())
         self.headed = self.count
+
+
+def sample_slabs(slabs: list[Slab], most: int) -> Vectors:
+    """Rows spread evenly over slabs, those of zeros left out, shape (n, dim), float32, unit length.
+
+    Args:
+        slabs: At least one, with at least one row in all.
+        most: The most that n can be.
+    """
+    step = -(-sum(slab.count for slab in slabs) // most)
+    found, first = [], 0
+    for slab in slabs:
+        rows = slab.rows.take(slice(first, slab.count, step))
+        found.append(rows.take(rows.scales > 0).floats())
+        first = (first - slab.count) % step
+    return np.concatenate(found)
 
 
 class KeptRows:
@@ -177,19 +226,25 @@ class KeptRows:
             self.count += taken
             done += taken
 
-    def sample(self, most: int) -> Vectors:
-        """Return some rows, evenly spread, that are not zero, shape (n, dim), float32, unit length."""
-        step = -(-(self.count - self.forgotten) // most)
-        rows = [piece.rows.take(slice(None, None, step)) for piece in self.pieces(0, self.count, self._room)]
-        floats = [some.take(some.scales > 0).floats() for some in rows]
-        return np.concatenate([np.empty((0, self.dim), np.float32), *floats])
-
     def forget(self, position: int) -> None:
         """Forget the rows before this position; memory is freed a slab at a time."""
         self.forgotten = max(self.forgotten, min(position, self.count))
         while self.slabs and (self._first_slab + 1) * self._room <= self.forgotten:
             del self.slabs[0]
             self._first_slab += 1
+
+    def gather(self, positions: npt.NDArray[np.int64]) -> Piece:
+        """Return copies of the rows of some positions, at least one, none of which is forgotten."""
+        slabs, places = np.divmod(positions, self._room)
+        order = np.argsort(slabs, kind="stable")
+        present, starts = np.unique(slabs[order], return_index=True)
+        back = np.argsort(order)
+        rows, numbers = [], []
+        for number, some in zip(present.tolist(), np.split(order, starts[1:]), strict=True):
+            slab = self.slabs[number - self._first_slab]
+            rows.append(slab.rows.take(places[some]))
+            numbers.append(slab.numbers[places[some]])
+        return Piece(joined(rows).take(back), np.concatenate(numbers)[back], None)
 
     def pieces(self, first: int, end: int, most: int) -> Iterator[Piece]:
         """Yield rows in the order of their positions, without copies.
@@ -204,7 +259,4 @@ class KeptRows:
             base = number * self._room
             low, high = max(0, first - base), min(slab.count, end - base)
             for start in range(low, high, most):
-                part = slice(start, min(start + most, high))
-                yield Piece(
-                    slab.rows.take(part), slab.numbers[part], None if slab.heads is None else slab.heads[part]
-                )
+                yield slab.piece(slice(start, min(start + most, high)))

@@ -55,9 +55,10 @@ class Rule(NamedTuple):
         return np.float32(self.threshold - self.margin)
 
     def lengths_fit(self, some: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Say of each pair of lengths, broadcast, whether they are alike enough."""
+        """Say of each pair of lengths, broadcast, whether they are alike enough; 0, unknown, is like any."""
         shorter = np.minimum(some, others).astype(np.float64)
         fit: npt.NDArray[np.bool_] = shorter >= self.length_ratio * np.maximum(some, others)
+        fit |= shorter == 0
         return fit
 
 
@@ -86,6 +87,7 @@ class Best:
         self._block, self._rule = block, rule
         self._top = np.full(len(block.scales), rule.bar, dtype=np.float32)
         self._waiting: list[_Pairs] = []
+        self._waiting_count = 0
         self._lock = Lock()
 
     def offer(self, rows: Rows, piece: Piece, columns: Rows, products: Floats) -> None:
@@ -114,14 +116,15 @@ class Best:
             halves, numbers = kept.halves[columns[some]], piece.numbers[columns[some]]
             with self._lock:
                 self._waiting.append(_Pairs(rows[some], products[some], halves, numbers))
-                enough = sum(len(pairs.rows) for pairs in self._waiting) >= WAITING_PAIRS
+                self._waiting_count += len(numbers)
+                enough = self._waiting_count >= WAITING_PAIRS
             if enough:
                 self.settle()
 
     def settle(self) -> None:
         """Compare exactly what was offered since the last time."""
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting, self._waiting_count = self._waiting, [], 0
         if not waiting:
             return
         pairs = _Pairs(*map(np.concatenate, zip(*waiting, strict=True)))

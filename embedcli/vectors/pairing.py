@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 STRIP_ROWS: Final = 256
 """Rows of a block in one product."""
 PIECE_ROWS: Final = 2048
-"""Kept rows in one product, more for a block of few rows: 2 MiB of products, which stay in a core's cache."""
+"""Kept rows in one product with a strip: 2 MiB of products, which stay in a core's cache."""
 PAIRS_AT_A_TIME: Final = 512
 """Pairs that a bound leaves over are compared in full so many at a time: 768 KiB of 384 numbers."""
 CROWDED: Final = 128
 """Where one pair of so many is left over, a product of all costs less than a look at each."""
+
+
+def piece_rows(rows: int) -> int:
+    """How many kept rows to compare at a time with so many rows of a block, at least 1."""
+    return max(PIECE_ROWS, STRIP_ROWS * PIECE_ROWS // rows)
 
 
 class Pairing:

@@ -8,7 +8,7 @@ import numpy as np
 
 from embedcli.vectors import pairing
 from embedcli.vectors.bounds import SAMPLE_ROWS, fit_axes
-from embedcli.vectors.kept import KeptRows
+from embedcli.vectors.kept import KeptRows, sample_slabs
 from embedcli.vectors.pairing import Pairing
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ class ScannedRows(KeptRows):
     """Kept rows that find what is near to a block, exactly.
 
     Memory is that of `KeptRows` and, by bounds, some 200 to 400 bytes a row.
+
+    Attributes:
+        exact: True.
     """
+
+    exact = True
 
     def __init__(self, dim: int, rule: Rule) -> None:
         """Start with none."""
@@ -46,7 +51,7 @@ class ScannedRows(KeptRows):
         present = self.count - self.forgotten
         if present >= self._fit_at:
             self._fit_at = present * FIT_AGAIN
-            self._axes = fit_axes(self.sample(SAMPLE_ROWS), self._rule.threshold)
+            self._axes = fit_axes(sample_slabs(self.slabs, SAMPLE_ROWS), self._rule.threshold)
             for slab in self.slabs:
                 slab.behead()
         if self._axes is not None:
@@ -66,7 +71,10 @@ class ScannedRows(KeptRows):
             return
         rows = np.arange(len(floats))
         heads = None if self._axes is None else self._axes.heads(floats)
-        most = max(pairing.PIECE_ROWS, pairing.STRIP_ROWS * pairing.PIECE_ROWS // len(floats))
-        pieces = self.pieces(first, self.count, most)
+        pieces = self.pieces(first, self.count, pairing.piece_rows(len(floats)))
         for _ in run(lambda piece: self._pairing.offer(best, rows, floats, heads, piece), pieces):
             pass
+
+    def offer_all_to(self, best: Best, floats: Vectors, run: Run) -> None:
+        """Offer every kept row that can be near, as `offer_to` does anyway."""
+        self.offer_to(best, floats, 0, run)

@@ -12,15 +12,16 @@ Source: the greedy rule is that of SemHash and of leader clustering (J. A. Harti
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from embedcli.errors import UsageError, VectorError
-from embedcli.vectors.close_rows import CloseRows
 from embedcli.vectors.exact import safe_margin
-from embedcli.vectors.kept import Rounded, rounded
-from embedcli.vectors.nearest_kept import NOTHING, Best, Nearest, Rule
+from embedcli.vectors.kept import rounded
+from embedcli.vectors.look import Look
+from embedcli.vectors.nearest_kept import Best, Nearest, Rule
+from embedcli.vectors.recall import Recall, RecallSample
 from embedcli.vectors.scanned_rows import ScannedRows
 
 if TYPE_CHECKING:
@@ -29,10 +30,35 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from embedcli.datatypes import Vectors
+    from embedcli.vectors.close_rows import CloseRows
+    from embedcli.vectors.kept import Numbers, Piece, Rounded
     from embedcli.vectors.pairing import Run
 
-BLOCK_ROWS: Final = 1024
-"""Rows compared with all kept ones, and with one another, at a time."""
+__all__ = ["Look", "Nearest", "Recall", "SearchedRows", "Stars"]
+
+LEAVING_ROWS: Final = 1024
+
+
+class SearchedRows(Protocol):
+    """Kept rows that find what is near: `ScannedRows`, `ListedRows`, or the graph of `index.star_graph`.
+
+    Attributes:
+        exact: Whether everything near is found, from the rows that are there now.
+    """
+
+    @property
+    def exact(self) -> bool:
+        """Stands for an attribute."""
+
+    def add(self, rows: Rounded, numbers: Numbers) -> None:
+        """Take rows in."""
+
+    def offer_to(self, best: Best, floats: Vectors, first: int, run: Run) -> None:
+        """Offer what is found near to each row of a block, shape (n, dim), unit length."""
+
+    def offer_all_to(self, best: Best, floats: Vectors, run: Run) -> None:
+        """Offer everything that is near."""
 
 
 class Stars:
@@ -50,6 +76,7 @@ class Stars:
         jobs: int = 1,
         length_ratio: float = 0.0,
         window: int | None = None,
+        rows: Callable[[int, Rule], SearchedRows] = ScannedRows,
     ) -> None:
         """Start with nothing kept.
 
@@ -61,6 +88,8 @@ class Stars:
                 which they can be near, 0 to 1.
             window: How many of the rows kept last are remembered, at least 1; None for all. Those of
                 `keep_all` are never forgotten.
+            rows: What finds the rows kept last, and those of `keep_all`, given the dimension and the rule. A
+                window is always compared in full.
 
         Raises:
             UsageError: A value is out of range.
@@ -73,8 +102,11 @@ class Stars:
             raise UsageError(f"jobs and window must be at least 1, not {jobs} and {window}")
         self.dim, self.window = dim, window
         self.rule = Rule(threshold, safe_margin(dim), length_ratio)
-        self.recent = ScannedRows(dim, self.rule)
-        self._given = ScannedRows(dim, self.rule)
+        self._given = rows(dim, self.rule)
+        self._windowed = None if window is None else ScannedRows(dim, self.rule)
+        self._recent = rows(dim, self.rule) if self._windowed is None else self._windowed
+        self._sample: RecallSample | None = None
+        self._last_number = np.iinfo(np.int64).min
         self._look: Look | None = None
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="stars") if jobs > 1 else None
         self._run: Run = map if self._pool is None else self._pool.map
@@ -86,9 +118,10 @@ class Stars:
         self.close()
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads; what is asked later is done without."""
         if self._pool is not None:
             self._pool.shutdown()
+        self._pool, self._run = None, map
 
     def keep_all(
         self, vectors: npt.NDArray[Any], numbers: npt.NDArray[Any], lengths: npt.NDArray[Any]
@@ -97,8 +130,8 @@ class Stars:
 
         Args:
             vectors: Shape (n, dim), any float dtype, of any length.
-            numbers: Shape (n,), integers, unique.
-            lengths: Shape (n,): characters of each text.
+            numbers: Shape (n,), integers, unique, below those of all rows that are kept later.
+            lengths: Shape (n,): characters of each text, 0 where there is none.
 
         Raises:
             VectorError: Another shape, or a value is not finite.
@@ -110,7 +143,7 @@ class Stars:
 
         Args:
             vectors: Shape (n, dim), float32, of any length; n may be 0. Zeros are near to nothing.
-            lengths: Shape (n,): characters of each text.
+            lengths: Shape (n,): characters of each text, 0 where there is none.
 
         Raises:
             VectorError: Another shape, or a value is not finite.
@@ -121,6 +154,67 @@ class Stars:
         self._look = Look(self, rows)
         return self._look
 
+    def recall(self) -> Recall | None:
+        """Measure how much of what was near was found, where not all rows were compared; None if all were.
+
+        Rows that were compared with all are not counted, nor is what is near and within `look.BLOCK_ROWS`
+        rows in the input, which is always found.
+        """
+        if self._sample is None:
+            return None
+        return self._sample.measure(self.rule, self._offer_all)
+
+    def nearest_of(self, block: Rounded, first: int) -> Best:
+        """Return the nearest of the rows given at the beginning and of the recent ones.
+
+        Args:
+            block: At most `look.BLOCK_ROWS` rows.
+            first: Recent rows before this position are left out.
+        """
+        best = Best(block, self.rule)
+        floats = block.floats()
+        self._given.offer_to(best, floats, 0, self._run)
+        self._recent.offer_to(best, floats, first, self._run)
+        best.settle()
+        if not (self._given.exact and self._recent.exact):
+            self._sample = self._sample or RecallSample()
+            self._sample.take(block, best, self._last_number)
+        return best
+
+    def begin(self, task: Callable[[], CloseRows]) -> Callable[[], CloseRows]:
+        """Start something in a thread, if there are any; what comes back waits for it."""
+        return task if self._pool is None else self._pool.submit(task).result
+
+    def take_up(self, rows: Rounded, numbers: Numbers) -> None:
+        """Keep rows whose part is decided."""
+        self._recent.add(rows, numbers)
+        self._last_number = max(self._last_number, int(numbers.max()))
+        if self.window is not None and self._windowed is not None:
+            self._windowed.forget(self._windowed.count - self.window)
+
+    def leaving_before(self, rows: int) -> int:
+        """Return the position before which the window may forget rows while so many more are kept."""
+        if self.window is None or self._windowed is None:
+            return 0
+        recent = self._windowed
+        return min(max(recent.forgotten, recent.count + rows - self.window), recent.count)
+
+    def leaving(self, before: int) -> list[Piece]:
+        """Return the rows that are remembered, up to a position."""
+        if self._windowed is None:
+            return []
+        return list(self._windowed.pieces(self._windowed.forgotten, before, LEAVING_ROWS))
+
+    def forgotten_after(self, kept: int) -> int:
+        """Return how many of the rows that are remembered are not any more when so many more are kept."""
+        if self.window is None or self._windowed is None:
+            return 0
+        return max(0, self._windowed.count + kept - self.window - self._windowed.forgotten)
+
+    def _offer_all(self, best: Best, floats: Vectors) -> None:
+        self._given.offer_all_to(best, floats, self._run)
+        self._recent.offer_all_to(best, floats, self._run)
+
     def _rounded(self, vectors: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> Rounded:
         if vectors.ndim != 2 or vectors.shape[1] != self.dim or np.shape(lengths) != vectors.shape[:1]:
             raise VectorError(
@@ -128,125 +222,3 @@ class Stars:
                 f" found the shapes {vectors.shape} and {np.shape(lengths)}"
             )
         return rounded(vectors, lengths)
-
-    def begin(self, task: Callable[[], CloseRows]) -> Callable[[], CloseRows]:
-        """Start something in a thread, if there are any; what comes back waits for it."""
-        return task if self._pool is None else self._pool.submit(task).result
-
-    def nearest_of(self, block: Rounded, first: int) -> Best:
-        """Return the nearest of the rows given at the beginning and of the recent ones.
-
-        Args:
-            block: At most `BLOCK_ROWS` rows.
-            first: Recent rows before this position are left out.
-        """
-        best = Best(block, self.rule)
-        floats = block.floats()
-        self._given.offer_to(best, floats, 0, self._run)
-        self.recent.offer_to(best, floats, first, self._run)
-        best.settle()
-        return best
-
-
-class Look:
-    """One block of rows as they are decided, from the first to the last."""
-
-    def __init__(self, stars: Stars, rows: Rounded) -> None:
-        """Start before the first row."""
-        self._stars, self._rows = stars, rows
-        self._part = _Part(stars, rows.take(slice(0, BLOCK_ROWS)))
-        self._first = 0
-
-    def nearest(self, row: int) -> Nearest | None:
-        """Return the nearest row kept so far, of equally near ones that of the lowest number; None for none.
-
-        Args:
-            row: From 0, not before one that was asked for or kept already.
-        """
-        return self._reach(row).nearest(row - self._first)
-
-    def keep(self, row: int, number: int) -> None:
-        """Keep a row.
-
-        Args:
-            row: As in `nearest`; each once.
-            number: What it is called from now on; above those of the rows kept before it.
-        """
-        self._reach(row).keep(row - self._first, number)
-
-    def finish(self) -> None:
-        """Hand on what was kept."""
-        self._part.finish()
-
-    def _reach(self, row: int) -> _Part:
-        if not self._first <= row < len(self._rows.scales):
-            raise IndexError(f"row {row} is not one of those that are left of {len(self._rows.scales)}")
-        if row >= self._first + BLOCK_ROWS:
-            self._part.finish()
-            self._first = row - row % BLOCK_ROWS
-            self._part = _Part(self._stars, self._rows.take(slice(self._first, self._first + BLOCK_ROWS)))
-        return self._part
-
-
-class _Part:
-    """Some rows that are compared together.
-
-    Their neighbours are of two kinds: far ones, kept for as long as these rows are decided, and close ones,
-    which come or go meanwhile. Nothing is compared before the first question.
-    """
-
-    def __init__(self, stars: Stars, rows: Rounded) -> None:
-        """Start before the first row."""
-        self._stars, self._rows = stars, rows
-        recent = stars.recent
-        # Before this position, rows may be forgotten while these are decided.
-        self._first_far = recent.forgotten
-        if stars.window is not None:
-            last_end = recent.count + len(rows.scales) - stars.window
-            self._first_far = min(max(recent.forgotten, last_end), recent.count)
-        self._kept: list[int] = []
-        self._numbers: list[int] = []
-        self._close: CloseRows | None = None
-        self._far: Best | None = None
-
-    def nearest(self, row: int) -> Nearest | None:
-        """Return the nearest row kept so far."""
-        if self._far is None or self._close is None:
-            close = self._stars.begin(self._open_close)
-            self._far = self._stars.nearest_of(self._rows, self._first_far)
-            self._close = close()
-        found = self._close.nearest(row)
-        cosine, number = float(self._far.cosines[row]), int(self._far.numbers[row])
-        if cosine == NOTHING or (found is not None and (found.cosine, -found.number) > (cosine, -number)):
-            return found
-        return Nearest(number, cosine)
-
-    def keep(self, row: int, number: int) -> None:
-        """Keep a row, which other rows of the part may then be near to."""
-        self._kept.append(row)
-        self._numbers.append(number)
-        if self._close is not None:
-            self._close.keep(row, number)
-            self._close.forget(self._forgotten())
-
-    def finish(self) -> None:
-        """Hand on what was kept, once."""
-        recent, window = self._stars.recent, self._stars.window
-        recent.add(self._rows.take(np.array(self._kept, dtype=np.intp)), np.array(self._numbers, np.int64))
-        if window is not None:
-            recent.forget(recent.count - window)
-        self._kept, self._numbers = [], []
-
-    def _forgotten(self) -> int:
-        """How many of the close rows, in the order of keeping, the window has forgotten."""
-        recent, window = self._stars.recent, self._stars.window
-        return 0 if window is None else max(0, recent.count + len(self._kept) - window - recent.forgotten)
-
-    def _open_close(self) -> CloseRows:
-        recent = self._stars.recent
-        leaving = recent.pieces(recent.forgotten, self._first_far, BLOCK_ROWS)
-        close = CloseRows(self._rows, list(leaving), self._stars.rule)
-        for row, number in zip(self._kept, self._numbers, strict=True):
-            close.keep(row, number)
-        close.forget(self._forgotten())
-        return close

@@ -19,7 +19,11 @@ from embedcli.vectors.metric import cosine
 from embedcli.vectors.normalize import normalize
 
 STAGES = ("exact", "normalized", "lexical", "semantic")
+LONG = "a text of more than a few words, so that one of them says little"
 TEXTS = [
+    LONG,
+    LONG.replace("little", "much"),
+    LONG.replace("few", "pair of"),
     "a word",
     "A word!",
     "a  word",
@@ -116,6 +120,12 @@ def test_every_record_is_compared_with_kept_ones_alone(case):
     found = decided(records, said, cuts)
     assert [each and (each.stage, each.group, each.score) for each in found] == expected
     assert [each and each.kept for each in found] == [each and f"r{each[1]}" for each in expected]
+
+
+def test_of_equally_preferred_ones_the_first_stays():
+    records = [record(number, "ab c"[: 2 + number % 2] + "!" * (number % 2)) for number in range(500)]
+    found, _ = by_rule("longest", records, 7)
+    assert {each[0] for each in found if each[1] is None} == {"r1"}
 
 
 def test_a_chain_is_no_star():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -62,14 +63,17 @@ def test_one_word_of_twenty_is_edited(words):
 
 
 def test_a_long_text_has_as_many_edits_as_the_ratio_says():
-    words = [f"word{number}x" for number in range(400)]
-    copies = [edit_text(" ".join(words), "edited", seed).split() for seed in range(20)]
-    # Left out or doubled: one word more or less. Misspelt: one of each. Swapped: none.
-    changes = [
-        (before - after).total() + (after - before).total()
-        for before, after in ((Counter(words), Counter(copy)) for copy in copies)
-    ]
-    assert 0.9 * 20 < sum(changes) / len(changes) < 1.1 * 20
+    letters = random.Random(0)
+    words = ["".join(letters.choices("bcdfghkmpt", k=9)) for _ in range(400)]
+    place_of = {word: place for place, word in enumerate(words)}
+    for seed in range(20):
+        copy = edit_text(" ".join(words), "edited", seed).split()
+        misspelt = [word for word in copy if word not in place_of]
+        left_out = len(set(words) - set(copy)) - len(misspelt)
+        doubled = sum(count == 2 for count in Counter(copy).values())
+        order = [place_of[word] for word in copy if word in place_of]
+        swapped = sum(one > other for one, other in pairwise(order))
+        assert len(misspelt) + left_out + doubled + swapped == EDITED_RATIO * 400
 
 
 def test_edited_copies_are_misspelt_shortened_doubled_and_swapped():
@@ -110,6 +114,11 @@ def test_sentences_are_moved_or_one_is_left_out():
         shortened = edit_text(LONG, "shortened", seed)
         assert sum((Counter(own) - Counter(sentences(shortened))).values()) == 1
         assert len(sentences(shortened)) == len(own) - 1
+
+
+def test_the_order_is_always_another():
+    text = " ".join(sentences(LONG)[:3])
+    assert all(edit_text(text, "shuffled", seed) != text for seed in range(40))
 
 
 @pytest.mark.parametrize(("edit", "least"), [("shuffled", LEAST_SHUFFLED), ("shortened", LEAST_SHORTENED)])

@@ -71,6 +71,12 @@ def test_it_is_never_below_the_lowest_allowed():
     assert choose_threshold(duplicates, distinct + 0.5, at_least=0.9).value >= 0.9
 
 
+def test_where_precision_cannot_be_had_it_weighs_twice():
+    duplicates, distinct = [0.9] * 4 + [0.5] * 6, [0.95] + [0.6] * 10
+    # At 0.9 F1 is 0.53, at 0.5 it is 0.65; the measure that weighs precision twice has 0.67 and 0.53.
+    assert choose_threshold(np.array(duplicates), np.array(distinct)) == (0.9, 0.8, 0.4)
+
+
 def test_where_they_overlap_precision_comes_first():
     duplicates, distinct = np.linspace(0.5, 1.0, 1001), np.linspace(0.1, 0.8, 1001)
     chosen = choose_threshold(duplicates, distinct)
