@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from embedcli.write.target import Output
 
 DEFAULT_METHODS = ",".join(get_args(Stage))
-OWN_VECTORS = "own"
 
 
 def read_methods(typed: str | None) -> tuple[Stage, ...]:
