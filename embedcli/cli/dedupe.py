@@ -10,7 +10,7 @@ from embedcli.cli.reading import ReadOptions
 @with_groups
 def dedupe(
     paths: options.Paths = None,
-    index: own.IndexInput = None,
+    index: options.IndexInput = None,
     method: own.MethodOption = None,
     threshold: own.Threshold = None,
     lexical_threshold: own.LexicalThreshold = None,
@@ -19,7 +19,7 @@ def dedupe(
     against: own.Against = None,
     update: own.Update = False,
     window: own.Window = None,
-    output: own.Output = None,
+    output: options.Output = None,
     report: own.Report = None,
     dropped: own.Dropped = None,
     mark: own.Mark = False,
@@ -31,7 +31,7 @@ def dedupe(
     save: own.Save = False,
     seed: own.Seed = 0,
     as_json: own.AsJson = False,
-    vectors: own.Vectors = None,
+    vectors: options.ReadyVectors = None,
     plan: own.Plan = "auto",
     block_records: own.BlockRecords = 1024,
     reading: ReadOptions = ReadOptions(),

@@ -23,15 +23,6 @@ Threshold: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
-IndexInput: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "-i",
-        "--index",
-        metavar="FILE|DIR",
-        help="Instead of paths: what an index holds; it is only read, and what is kept is written as JSON.",
-    ),
-]
 LexicalThreshold: TypeAlias = Annotated[
     float | None,
     typer.Option(
@@ -76,12 +67,6 @@ Window: TypeAlias = Annotated[
     int | None,
     typer.Option(
         "--window", metavar="N", min=1, help="Remember only the last N kept records: for endless pipes."
-    ),
-]
-Output: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "-o", "--output", metavar="FILE", help="Write here, all or nothing, instead of to standard output."
     ),
 ]
 Report: TypeAlias = Annotated[
@@ -139,14 +124,6 @@ Seed: TypeAlias = Annotated[
     typer.Option("--seed", metavar="N", min=0, help="With --calibrate, --preview: which texts are drawn."),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="With --calibrate or --preview: print JSON.")]
-Vectors: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--vectors",
-        metavar="FILE.npy|own",
-        help="Use these vectors, one for each record; own: those that the records bring. Needs --threshold.",
-    ),
-]
 Plan: TypeAlias = Annotated[
     str,
     typer.Option(
