@@ -9,6 +9,7 @@ from embedcli.errors import Interrupted, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from embedcli.cli.dedupe_run import Comparing
     from embedcli.cli.run import Run
@@ -196,8 +197,14 @@ def restore(report: str, paths: list[str] | None, output: str | None, run: "Run"
             f"--undo needs one output of dedupe, not {len(named)}",
             hint="embedcli dedupe --undo dups.jsonl kept.txt > all.txt",
         )
+    if report == named[0] == STDIN_NAME:
+        raise UsageError(
+            "--undo - and the output of dedupe both want standard input", hint="name one as a file"
+        )
     with ExitStack() as stack:
-        kept = sys.stdin.buffer if named[0] == STDIN_NAME else stack.enter_context(Path(named[0]).open("rb"))
-        lines = stack.enter_context(Path(report).open("rb"))
-        undo(lines, kept, stack.enter_context(open_output(output)))
+
+        def opened(path: str) -> "BinaryIO":
+            return sys.stdin.buffer if path == STDIN_NAME else stack.enter_context(Path(path).open("rb"))
+
+        undo(opened(report), opened(named[0]), stack.enter_context(open_output(output)))
     run.finish()

@@ -61,6 +61,9 @@ def test_kept_records_are_the_bytes_they_were(program: Program, write: Write) ->
         assert program("dedupe", *LINE, *options, stdin=TICKETS.encode()).ok().out == done.out
     write("kept.txt", done.out)
     assert program("dedupe", "--undo", "r.jsonl", "kept.txt").ok().out == TICKETS.encode()
+    lines = (program.folder / "r.jsonl").read_bytes()
+    assert program("dedupe", "--undo", "-", "kept.txt", stdin=lines).ok().out == TICKETS.encode()
+    assert program("dedupe", "--undo", "-", stdin=lines).code == 2
     other = program("dedupe", "--undo", "r.jsonl", "t.txt", "-o", "all.txt")
     assert (other.code, other.out) == (2, b"")
     assert "hint:" in other.err
