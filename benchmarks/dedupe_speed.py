@@ -60,7 +60,7 @@ class Rows:
             fresh = np.concatenate((fresh, self.real[origin] + 0.7 * noise))
         fresh = unit(fresh)
         source = self.chooser.integers(0, len(self.seen), copies) if copies else np.empty(0, int)
-        strength = self.chooser.uniform(0.1, 0.45, (copies, 1)) / np.sqrt(self.real.shape[1])
+        strength = self.chooser.uniform(0.1, 0.42, (copies, 1)) / np.sqrt(self.real.shape[1])
         noisy = self.seen[source] + strength * self.chooser.standard_normal((copies, self.real.shape[1]))
         order = self.chooser.permutation(size)
         rows = np.concatenate((fresh, unit(noisy)))[order].astype(np.float32)
@@ -74,10 +74,10 @@ def stopwatch():
     return lambda: {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        1 << 20 if sys.platform == "darwin" else 1024
-    )
+def peak_mb(pid="self"):
+    """Return the most memory that a process held, on Linux; what `getrusage` says counts its parent's too."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line[:6] == "VmHWM:"), 0.0)
 
 
 def dedupe(near, rows, first=0):
@@ -270,25 +270,7 @@ def compare_texts(given, work, lines):
         f"{len(texts)} lines, each from the text on with the shipped static table, cosine >= {given.threshold}"
     )
     stages = ["--method", "exact,semantic", "--threshold", str(given.threshold), "--length-ratio", "0"]
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    report = work / "report.jsonl"
-    subprocess.run(
-        [
-            *command,
-            "dedupe",
-            *stages,
-            *model,
-            "--report",
-            report,
-            "-o",
-            work / "kept.txt",
-            work / "texts.txt",
-        ],
-        check=True,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    ours = {"seconds": time.perf_counter() - start, "cpu": cpu, "peak_mb": after.ru_maxrss / 1024}
+    ours = watched([*command, "dedupe", *stages, *model, "-o", work / "kept.txt", work / "texts.txt"])
     kept_lines = set((work / "kept.txt").read_text(encoding="utf-8").splitlines())
     told(
         "embedcli dedupe",

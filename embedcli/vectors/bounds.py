@@ -82,12 +82,13 @@ def make_axes(directions: Vectors) -> Axes:
     return Axes(directions, 2 * head)
 
 
-def fit_axes(sample: Vectors, threshold: float) -> Axes | None:
+def fit_axes(sample: Vectors, threshold: float, compared: float = 1.0) -> Axes | None:
     """Return the axes with which comparing costs least, or None where comparing in full does.
 
     Args:
         sample: Shape (n, dim), n at least 2, float32, unit length: rows as they will be compared.
         threshold: The cosine that pairs must reach.
+        compared: The share of all pairs that will be compared, the most alike ones, above 0.
 
     Source: N. Halko, P.-G. Martinsson, J. A. Tropp, "Finding Structure with Randomness", SIAM Review 53(2),
     2011, algorithm 4.4, for the axes; here with a fixed start, so that equal runs are equal.
@@ -104,7 +105,7 @@ def fit_axes(sample: Vectors, threshold: float) -> Axes | None:
         bounds = axes.heads(probes) @ axes.heads(others).T
         # Each probe meets itself once.
         over = np.count_nonzero(bounds >= np.float32(threshold)) - len(probes)
-        left = _LEFT_OVER_NS * dim * max(0, over) / bounds.size
+        left = _LEFT_OVER_NS * dim * max(0, over) / (bounds.size * compared)
         cost = _PAIR_NS + _NUMBER_NS * (size + 1) + left
         if cost < least:
             best, least = axes, cost

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LIST_FROM: Final = 1 << 16
 """Kept rows from which lists cost less than comparing all."""
-LISTS_PER_ROOT: Final = 2.0
+LISTS_PER_ROOT: Final = 1.0
 """So many lists, times the square root of the rows that there are; there will be up to four times as many."""
 LOOKED_INTO: Final = 16
 """Lists that each row is compared with. At cosines of 0.85 to 0.9, 99 % of what is near lies in these."""
@@ -136,7 +136,8 @@ class ListedRows:
         slabs = self._lists if self._scanned is None else self._scanned.slabs
         lists = int(LISTS_PER_ROOT * self.count**0.5)
         sample = sample_slabs(slabs, min(SAMPLE_PER_LIST * lists, max(lists, SAMPLE_NUMBERS // self._dim)))
-        self._axes = fit_axes(sample[:: -(-len(sample) // SAMPLE_ROWS)], self._rule.threshold)
+        compared = min(1.0, LOOKED_INTO / lists)
+        self._axes = fit_axes(sample[:: -(-len(sample) // SAMPLE_ROWS)], self._rule.threshold, compared)
         self._centroids = fit_centroids(sample, min(lists, len(sample)))
         self._scanned = None
         self._lists = [Slab(1, self._dim) for _ in self._centroids]

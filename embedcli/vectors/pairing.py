@@ -26,6 +26,8 @@ PAIRS_AT_A_TIME: Final = 512
 """Pairs that a bound leaves over are compared in full so many at a time: 768 KiB of 384 numbers."""
 CROWDED: Final = 128
 """Where one pair of so many is left over, a product of all costs less than a look at each."""
+WIDENED_ROWS: Final = 36
+"""For that product the kept rows are widened, which takes as long as comparing so many rows with them."""
 
 
 def piece_rows(rows: int) -> int:
@@ -55,7 +57,7 @@ class Pairing:
             self._offer_all(best, rows, floats, piece)
             return
         for strip, pairs, _ in self._above(heads, piece.heads):
-            if len(pairs) * CROWDED > len(rows[strip]) * len(piece.numbers):
+            if len(pairs) * CROWDED > (len(rows[strip]) + WIDENED_ROWS) * len(piece.numbers):
                 self._offer_all(best, rows[strip], floats[strip], piece)
                 continue
             for start in range(0, len(pairs), PAIRS_AT_A_TIME):

@@ -76,6 +76,14 @@ def test_few_numbers_are_enough_where_the_threshold_is_high_and_the_vectors_are_
     assert sizes[0] < sizes[-1] < 96
 
 
+def test_more_numbers_where_only_alike_pairs_are_compared():
+    rng = np.random.default_rng(1)
+    sample = unit(rng.standard_normal((2000, 96)) * 0.95 ** np.arange(96))
+    sizes = [fit_axes(sample, 0.8, compared).directions.shape[1] for compared in (1, 0.1, 0.01)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
 def test_no_bound_where_none_saves_anything():
     rng = np.random.default_rng(1)
     around = unit(rng.standard_normal((2000, 96)))

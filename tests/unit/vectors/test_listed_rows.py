@@ -63,7 +63,7 @@ def test_all_lists_are_all_rows(jobs, given, monkeypatch):
     answers, near = run(rows, rows=lists, jobs=jobs, **options)
     assert answers == run(rows, **options)[0]
     # Made anew when there were four times as many.
-    assert len(near._recent._lists) > 40
+    assert len(near._recent._lists) > 20
     assert near._recent.count == sum(slab.count for slab in near._recent._lists) == answers.count(None)
 
 
