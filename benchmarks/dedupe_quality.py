@@ -40,10 +40,10 @@ KNOWN = Path(__file__).with_name("dedupe_known.tsv")
 TEXT_STAGES = "exact,normalized"
 WAYS = {
     "lexical": ("--method", f"{TEXT_STAGES},lexical"),
-    "static": ("-m", "static"),
-    "default": ("-m", "default"),
-    "lexical, static": ("--method", f"{TEXT_STAGES},lexical,semantic", "-m", "static"),
-    "lexical, default": ("--method", f"{TEXT_STAGES},lexical,semantic", "-m", "default"),
+    "static": ("--method", f"{TEXT_STAGES},semantic", "-m", "static"),
+    "default": ("--method", f"{TEXT_STAGES},semantic", "-m", "default"),
+    "all, static": ("-m", "static"),
+    "all, default": ("-m", "default"),
 }
 HIGHER = (0.0, 0.02, 0.03)
 """How far above the calibrated threshold the labelled set is deduplicated."""

@@ -255,7 +255,7 @@ def hard_negatives(vectorizer: Vectorizer, texts: list[str], labels: Labels, pos
     queries = vectorizer.with_settings(VectorSettings("query", normalize=True))
     found: dict[str, list[float]] = {}
     wrongly: dict[str, list[float]] = {}
-    for draw in range(8):
+    for draw in range(8 if positives == 1 else 2):
         rng = np.random.default_rng(draw)
         pairs, hidden, kind = [], {}, {}
         for name in np.unique(labels):

@@ -10,7 +10,7 @@ from embedcli.cli.reading import ReadOptions
 @with_groups
 def dedupe(
     paths: options.Paths = None,
-    index: own.IndexInput = None,
+    index: options.IndexInput = None,
     method: own.MethodOption = None,
     threshold: own.Threshold = None,
     lexical_threshold: own.LexicalThreshold = None,
@@ -19,7 +19,7 @@ def dedupe(
     against: own.Against = None,
     update: own.Update = False,
     window: own.Window = None,
-    output: own.Output = None,
+    output: options.Output = None,
     report: own.Report = None,
     dropped: own.Dropped = None,
     mark: own.Mark = False,
@@ -31,7 +31,8 @@ def dedupe(
     save: own.Save = False,
     seed: own.Seed = 0,
     as_json: own.AsJson = False,
-    vectors: own.Vectors = None,
+    vectors: options.ReadyVectors = None,
+    plan: own.Plan = "auto",
     block_records: own.BlockRecords = 1024,
     reading: ReadOptions = ReadOptions(),
     encoding: EncodeOptions = EncodeOptions(),
@@ -52,8 +53,8 @@ def dedupe(
     embedcli dedupe --undo dups.jsonl kept.txt > all.txt
     embedcli dedupe --calibrate -m my-model mail.txt --save
 
-    Stages: the same text (exact); the same but for case, spaces and punctuation (normalized); common
-    shingles (lexical, if asked for); the same meaning (semantic). Each dropped record was itself compared
+    Stages: the same text (exact); the same but for case, spaces and punctuation (normalized); most of
+    the characters in common (lexical); the same meaning (semantic). Each dropped record was itself compared
     with the kept one that the report names. Counts are said on standard error.
     """  # noqa: D301  (\b keeps the lines apart)
     from contextlib import ExitStack
@@ -63,12 +64,14 @@ def dedupe(
     from embedcli.cli.dedupe_calibrate import calibrate_threshold
     from embedcli.cli.dedupe_preview import preview_threshold
     from embedcli.cli.dedupe_run import decide, open_comparing
+    from embedcli.cli.resolve import choice
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
     from embedcli.cli.terminal import Progress
     from embedcli.encode.processors import usable_cpus
     from embedcli.tasks.dedupe import DedupeSettings
     from embedcli.tasks.places import index_path
     from embedcli.tasks.preference import Preference
+    from embedcli.tasks.star_plan import StarPlan
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     if undo is not None:
@@ -122,6 +125,7 @@ def dedupe(
             length_ratio=length_ratio,
             window=window,
             jobs=encoding.jobs or usable_cpus(),
+            plan=choice("--plan", plan, StarPlan),
         )
         if lexical_threshold is not None:
             settings = replace(settings, lexical_threshold=lexical_threshold)

@@ -9,7 +9,7 @@ MethodOption: TypeAlias = Annotated[
     typer.Option(
         "--method",
         metavar="STAGES",
-        help="Which stages compare: exact, normalized, lexical, semantic, joined by commas.",
+        help="Which stages compare, joined by commas: exact, normalized, lexical, semantic. Default: all.",
     ),
 ]
 Threshold: TypeAlias = Annotated[
@@ -21,15 +21,6 @@ Threshold: TypeAlias = Annotated[
         max=1,
         help="Texts this close by their vectors are duplicates. Default: as calibrated for the model.",
         show_default=False,
-    ),
-]
-IndexInput: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "-i",
-        "--index",
-        metavar="FILE|DIR",
-        help="Instead of paths: what an index holds; it is only read, and what is kept is written as JSON.",
     ),
 ]
 LexicalThreshold: TypeAlias = Annotated[
@@ -76,12 +67,6 @@ Window: TypeAlias = Annotated[
     int | None,
     typer.Option(
         "--window", metavar="N", min=1, help="Remember only the last N kept records: for endless pipes."
-    ),
-]
-Output: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "-o", "--output", metavar="FILE", help="Write here, all or nothing, instead of to standard output."
     ),
 ]
 Report: TypeAlias = Annotated[
@@ -139,12 +124,12 @@ Seed: TypeAlias = Annotated[
     typer.Option("--seed", metavar="N", min=0, help="With --calibrate, --preview: which texts are drawn."),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="With --calibrate or --preview: print JSON.")]
-Vectors: TypeAlias = Annotated[
-    str | None,
+Plan: TypeAlias = Annotated[
+    str,
     typer.Option(
-        "--vectors",
-        metavar="FILE.npy|own",
-        help="Use these vectors, one for each record; own: those that the records bring. Needs --threshold.",
+        "--plan",
+        metavar="NAME",
+        help="auto, exact, blocks (k-means) or hnsw (extra ann); the last two find most, and say how much.",
     ),
 ]
 BlockRecords: TypeAlias = Annotated[

@@ -9,6 +9,7 @@ from embedcli.errors import Interrupted, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from embedcli.cli.dedupe_run import Comparing
     from embedcli.cli.run import Run
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from embedcli.write.duplicates import Sink
     from embedcli.write.target import Output
 
-DEFAULT_METHODS = "exact,normalized,semantic"
-OWN_VECTORS = "own"
+DEFAULT_METHODS = ",".join(get_args(Stage))
 
 
 def read_methods(typed: str | None) -> tuple[Stage, ...]:
@@ -153,6 +153,8 @@ def tell_counts(tally: "Tally", how: str, run: "Run", *, is_said: bool) -> None:
     stages = ", ".join(f"{tally.dropped[stage]} {stage}" for stage in get_args(Stage) if tally.dropped[stage])
     run.measured |= {"kept": tally.kept, "dropped": dropped}
     run.measured |= {stage: tally.dropped[stage] for stage in get_args(Stage)}
+    if tally.recall is not None:
+        run.measured["recall"] = round(tally.recall.ratio, 4)
     if not is_said:
         return
     run.notice(
@@ -160,6 +162,11 @@ def tell_counts(tally: "Tally", how: str, run: "Run", *, is_said: bool) -> None:
         + (f"; dropped {dropped}: {stages}" if dropped else "")
         + (f" ({how})" if how else "")
     )
+    if tally.recall is not None:
+        run.notice(
+            f"not all were compared with all: of {tally.recall.near} sampled records near to a kept one,"
+            f" {tally.recall.ratio:.1%} were found; --plan exact finds all"
+        )
 
 
 def say_first(found: "tuple[Record, Duplicate]", run: "Run") -> None:
@@ -190,8 +197,14 @@ def restore(report: str, paths: list[str] | None, output: str | None, run: "Run"
             f"--undo needs one output of dedupe, not {len(named)}",
             hint="embedcli dedupe --undo dups.jsonl kept.txt > all.txt",
         )
+    if report == named[0] == STDIN_NAME:
+        raise UsageError(
+            "--undo - and the output of dedupe both want standard input", hint="name one as a file"
+        )
     with ExitStack() as stack:
-        kept = sys.stdin.buffer if named[0] == STDIN_NAME else stack.enter_context(Path(named[0]).open("rb"))
-        lines = stack.enter_context(Path(report).open("rb"))
-        undo(lines, kept, stack.enter_context(open_output(output)))
+
+        def opened(path: str) -> "BinaryIO":
+            return sys.stdin.buffer if path == STDIN_NAME else stack.enter_context(Path(path).open("rb"))
+
+        undo(opened(report), opened(named[0]), stack.enter_context(open_output(output)))
     run.finish()

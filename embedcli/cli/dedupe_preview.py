@@ -34,7 +34,7 @@ def preview_threshold(
     """
     import numpy as np
 
-    from embedcli.cli.dedupe_run import records_of
+    from embedcli.cli.input_records import input_records
     from embedcli.cli.terminal import terminal_width
     from embedcli.errors import UsageError
     from embedcli.tasks.preview import BLOCK_RECORDS, preview
@@ -45,7 +45,9 @@ def preview_threshold(
 
     if comparing.threshold is None or comparing.vectors is None:
         raise UsageError("--preview is about the semantic stage, which --method leaves out")
-    found = records_of(inputs, comparing, lambda _head: None, run, progress, null=False)
+    found = input_records(
+        inputs, comparing.source, comparing.rows, lambda _head: None, run, progress, null=False
+    )
     records = [record for record in sample(found, MOST_RECORDS, seed) if not record.is_blank]
     if run.counts.read > MOST_RECORDS:
         run.notice(f"of {run.counts.read} records, {MOST_RECORDS} drawn by chance: fewer have a close one")

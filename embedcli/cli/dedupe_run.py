@@ -4,18 +4,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from embedcli.cli.dedupe_parts import OWN_VECTORS, Past
+from embedcli.cli.dedupe_parts import Past
+from embedcli.cli.input_records import OWN_VECTORS, input_records
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
     from embedcli.cli.encoding import EncodeOptions
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
-    from embedcli.datatypes import Head, Record, Stage
+    from embedcli.datatypes import Stage
     from embedcli.index.meta import Identity
     from embedcli.tasks.dedupe import Deduper, DedupeSettings, RecordVectors
     from embedcli.tasks.dedupe_run import Tally
@@ -151,48 +151,17 @@ def decide(
         if inputs.stdin is not None:
             watched = WatchedStream(inputs.stdin, stream.flush)
             inputs = replace(inputs, stdin=cast("BinaryIO", watched))
-        records = records_of(inputs, comparing, sink.head, run, progress, null=null)
+        records = input_records(inputs, comparing.source, comparing.rows, sink.head, run, progress, null=null)
         if preference.is_input_order:
             stream.run(records, to_first=to_first)
-            return tally
-        without = dedupe_by_preference(
+        elif without := dedupe_by_preference(
             *(records, preference, deduper, sink, tally), block_records, progress.update
-        )
-        if without:
+        ):
             run.notice(f"--keep: {without} records have no value in {preference.field!r}: kept last")
+        tally.recall = deduper.recall()
         return tally
     finally:
         deduper.close()
-
-
-def records_of(
-    inputs: "Inputs",
-    comparing: Comparing,
-    on_head: "Callable[[Head], None]",
-    run: "Run",
-    progress: "Progress",
-    *,
-    null: bool,
-) -> "Iterator[Record]":
-    """Return what is compared."""
-    if comparing.source is not None:
-        from embedcli.tasks.export_index import iter_index_records
-
-        return _counted(iter_index_records(comparing.source), run)
-    from embedcli.tasks.passing import passing_records
-
-    records = passing_records(inputs, run.counts, run.on_problem, on_head, progress.update, null=null)
-    if comparing.rows is None:
-        return records
-    from embedcli.tasks.carried import with_rows
-
-    return with_rows(records, comparing.rows)
-
-
-def _counted(records: "Iterator[Record]", run: "Run") -> "Iterator[Record]":
-    for record in records:
-        run.counts.read += 1
-        yield record
 
 
 def _keep_past(deduper: "Deduper", comparing: Comparing, inputs: "Inputs", run: "Run") -> None:

@@ -19,15 +19,7 @@ def embed(
         list[str] | None,
         typer.Option("--string", metavar="TEXT", help="Embed this text instead of reading; may be repeated."),
     ] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="Write here, all or nothing, instead of to standard output.",
-        ),
-    ] = None,
+    output: options.Output = None,
     to: Annotated[
         str | None,
         typer.Option(

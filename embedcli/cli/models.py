@@ -112,6 +112,7 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
         *(("part", f"{part.model}, weight {part.weight:g}") for part in manifest.parts),
         ("reads", _reads(manifest)),
         *(("prompt", f"{role}: {text!r}") for role, text in manifest.prompts.items() if text),
+        *_duplicates(manifest),
     ]
     for name, variant in manifest.variants.items():
         default = " (default)" if name == manifest.default_variant else ""
@@ -124,6 +125,16 @@ def show(model: ModelName = None, as_json: options.AsJson = False) -> None:
         lines.append(("file", f"{name}, {entry.bytes} bytes, sha256 {entry.sha256}"))
     for key, value in lines:
         typer.echo(f"{key:10} {value}")
+
+
+def _duplicates(manifest: Any) -> list[tuple[str, str]]:
+    """Return from where on `dedupe` calls texts duplicates, where that was measured."""
+    found = manifest.duplicates
+    if found is None:
+        return []
+    shares = f"precision {found.precision:.3f}, recall {found.recall:.3f}"
+    measured = f"{shares} on {found.pairs} pairs from {found.texts}"
+    return [("duplicates", f"cosine {found.threshold:g} and above: {measured}")]
 
 
 def _gives(manifest: Any) -> list[tuple[str, str]]:

@@ -193,9 +193,32 @@ IndexesOption: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+IndexInput: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "-i",
+        "--index",
+        metavar="FILE|DIR",
+        help="Instead of paths: what an index holds; it is only read, and what is kept is written as JSON.",
+    ),
+]
+ReadyVectors: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--vectors",
+        metavar="FILE.npy|own",
+        help="Use these vectors, of any model, one for each record; own: those that the records bring.",
+    ),
+]
 LockTimeout: TypeAlias = Annotated[
     float,
     typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="Wait this long for another writer."),
+]
+Output: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="Write here, all or nothing, instead of to standard output."
+    ),
 ]
 Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 Verbose: TypeAlias = Annotated[bool, typer.Option("-v", "--verbose", help="Say more on standard error.")]

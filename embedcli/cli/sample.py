@@ -1,6 +1,6 @@
 """`embedcli sample`."""
 
-from embedcli.cli import dedupe_options, options
+from embedcli.cli import options
 from embedcli.cli import sample_options as own
 from embedcli.cli.encoding import EncodeOptions
 from embedcli.cli.groups import with_groups
@@ -10,7 +10,7 @@ from embedcli.cli.reading import ReadOptions
 @with_groups
 def sample(
     paths: options.Paths = None,
-    index: dedupe_options.IndexInput = None,
+    index: options.IndexInput = None,
     diverse: own.Diverse = None,
     representative: own.Representative = None,
     outliers: own.Outliers = None,
@@ -28,9 +28,9 @@ def sample(
     no_guide: own.NoGuide = False,
     margin: own.Margin = None,
     seed: own.Seed = None,
-    output: own.Output = None,
+    output: options.Output = None,
     as_json: own.AsJson = False,
-    vectors: own.Vectors = None,
+    vectors: options.ReadyVectors = None,
     reading: ReadOptions = ReadOptions(),
     encoding: EncodeOptions = EncodeOptions(),
     lock_timeout: options.LockTimeout = 0.0,

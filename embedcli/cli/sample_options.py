@@ -140,21 +140,7 @@ Seed: TypeAlias = Annotated[
         "--seed", metavar="N", help="Of the random numbers of --random. Default: 0.", show_default=False
     ),
 ]
-Output: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "-o", "--output", metavar="FILE", help="Write here, all or nothing, instead of to standard output."
-    ),
-]
 AsJson: TypeAlias = Annotated[
     bool,
     typer.Option("--json", help="Write objects with sample_rank and sample_score, in the order of choice."),
-]
-Vectors: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--vectors",
-        metavar="FILE.npy|own",
-        help="Use these vectors, one for each record; own: those that the records bring. Of any model.",
-    ),
 ]

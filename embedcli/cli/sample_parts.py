@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from embedcli.cli.input_records import OWN_VECTORS
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from embedcli.tasks.inputs import Inputs
     from embedcli.vectors.set_query import SetQuery
 
-OWN_VECTORS = "own"
 
 DEFAULT_NEGATIVES = 5
 

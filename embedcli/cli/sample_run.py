@@ -81,31 +81,18 @@ class Work:
 
     def records(self) -> "Iterator[Record]":
         """Return what is read, each record with the bytes that are written for it."""
-        if self.typed.source is not None:
-            from embedcli.tasks.export_index import iter_index_records
+        from embedcli.cli.input_records import input_records
 
-            return self._counted(iter_index_records(self.typed.source))
-        from embedcli.tasks.passing import passing_records
-
-        run = self.run
-        records = passing_records(
-            self.typed.inputs,
-            run.counts,
-            run.on_problem,
+        typed = self.typed
+        return input_records(
+            typed.inputs,
+            typed.source,
+            typed.rows,
             self.heads.append,
-            self.progress.update,
-            null=self.typed.reading.null,
+            self.run,
+            self.progress,
+            null=typed.reading.null,
         )
-        if self.typed.rows is None:
-            return records
-        from embedcli.tasks.carried import with_rows
-
-        return with_rows(records, self.typed.rows)
-
-    def _counted(self, records: "Iterator[Record]") -> "Iterator[Record]":
-        for record in records:
-            self.run.counts.read += 1
-            yield record
 
     def write(
         self,

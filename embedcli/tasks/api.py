@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from embedcli.datatypes import Counts, Problem
 from embedcli.encode.catalog import EncoderSettings, find_model, iter_models
@@ -211,7 +211,7 @@ def dedupe(
     texts: Sequence[str],
     *,
     threshold: float | None = None,
-    methods: Sequence[Stage] = ("exact", "normalized", "semantic"),
+    methods: Sequence[Stage] = ("exact", "normalized", "lexical", "semantic"),
     model: Embedder | None = None,
 ) -> list[Duplicate | None]:
     """Return of what each text is a duplicate, or None for one that is kept.
@@ -227,13 +227,16 @@ def dedupe(
 
     Raises:
         TypeError: `texts` is one string.
-        UsageError: The model was not calibrated, and there is no threshold.
+        UsageError: A stage is not known, or there is no threshold and the model was not calibrated.
     """
-    from embedcli.datatypes import Record
+    from embedcli.datatypes import Record, Stage
+    from embedcli.errors import UsageError
     from embedcli.tasks.dedupe import Deduper, DedupeSettings, threshold_of
 
     if isinstance(texts, str):
         raise TypeError("texts is a sequence of strings; for one text write [text]")
+    if strange := set(methods) - set(get_args(Stage)):
+        raise UsageError(f"methods: {min(strange)!r} is not known", hint=", ".join(get_args(Stage)))
     embedder = model or load_model()
     vectorizer = None
     if "semantic" in methods:

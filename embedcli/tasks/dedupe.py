@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Record, Stage, Vectors
     from embedcli.encode.manifest import Manifest
     from embedcli.records.near_text import NearLook, NearTexts
+    from embedcli.tasks.star_plan import StarPlan
+    from embedcli.vectors.recall import Recall
     from embedcli.vectors.stars import Look, Stars
 
 _HASH_BYTES = 16
@@ -40,14 +42,16 @@ class DedupeSettings:
         length_ratio: A text that is shorter than this share of the other is no semantic duplicate of it.
         window: How many kept records are remembered, the last ones; None for all.
         jobs: Threads that compare vectors.
+        plan: Whether all vectors are compared; see `star_plan`.
     """
 
-    methods: tuple[Stage, ...] = ("exact", "normalized", "semantic")
+    methods: tuple[Stage, ...] = ("exact", "normalized", "lexical", "semantic")
     threshold: float | None = None
     lexical_threshold: float = DEFAULT_JACCARD
     length_ratio: float = 0.5
     window: int | None = None
     jobs: int = 1
+    plan: StarPlan = "auto"
 
 
 def threshold_of(manifest: Manifest) -> float:
@@ -121,6 +125,10 @@ class Deduper:
     def seen(self) -> int:
         """How many records were given, those of `keep_all` among them; each has its place as its number."""
         return self._number
+
+    def recall(self) -> Recall | None:
+        """Measure what share of the records with a near kept one was found; None where all were compared."""
+        return None if self._stars is None else self._stars.recall()
 
     def close(self) -> None:
         """Stop the threads."""
@@ -213,13 +221,14 @@ class Deduper:
     def _opened(self, vectors: Vectors) -> Stars:
         """Return what compares vectors, opened when their dimension is known."""
         if self._stars is None:
-            from embedcli.vectors.stars import Stars
+            from embedcli.tasks.star_plan import make_stars
 
             settings = self._settings
             assert settings.threshold is not None  # where vectors are compared
-            self._stars = Stars(
+            self._stars = make_stars(
                 vectors.shape[1],
                 settings.threshold,
+                settings.plan,
                 jobs=settings.jobs,
                 length_ratio=settings.length_ratio,
                 window=settings.window,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from embedcli.tasks.dedupe import Deduper
     from embedcli.tasks.preference import Preference
     from embedcli.tasks.spool import Spool
+    from embedcli.vectors.recall import Recall
     from embedcli.write.duplicates import Sink
 
 BLOCK_RECORDS: Final = 1024
@@ -28,12 +29,14 @@ class Tally:
         kept: Records that are not blank and were kept.
         dropped: Records by stage.
         first: The first duplicate in input order, and why.
+        recall: What share of the records with a near kept one was found; None where all were compared.
     """
 
     def __init__(self) -> None:
         self.kept = 0
         self.dropped: Counter[Stage] = Counter()
         self.first: tuple[Record, Duplicate] | None = None
+        self.recall: Recall | None = None
 
     def add(self, record: Record, duplicate: Duplicate | None) -> None:
         """Count one record that is not blank."""

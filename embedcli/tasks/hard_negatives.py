@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from embedcli.datatypes import Counts, Json, OnProblem, Vectors
     from embedcli.tasks.vectorize import Vectorizer
 
+    Doubles = npt.NDArray[np.float64]
     Rows = npt.NDArray[np.int64]
 
 MARGIN: Final = 0.1
@@ -207,50 +208,64 @@ class Mine:
             )
         for start in range(0, len(self._links), _BLOCK_PAIRS):
             links = self._links[start : start + _BLOCK_PAIRS]
-            near = self._near(own, list(dict.fromkeys(query for query, _ in links)))
+            near = self._near(own, looks, list(dict.fromkeys(query for query, _ in links)))
             for place, (query, positive) in enumerate(links, start=start):
-                yield self._mined(place, query, positive, near[query], own, looks)
+                yield self._mined(place, (query, positive), near[query], own, looks)
 
-    def _near(self, own: _Space, queries: list[int]) -> dict[int, Rows]:
-        """Return for each query the texts that hold its nearest ones that are no positives."""
+    def _near(self, own: _Space, looks: _Space, queries: list[int]) -> dict[int, _Near]:
+        """Return for each query its nearest texts that are no positives."""
         from embedcli.vectors.exact_batch import BatchCandidates
         from embedcli.vectors.in_blocks import in_blocks
 
-        wanted = max(POOL_ROWS, 10 * self._settings.count)
-        wanted += max(len(self._positives[query]) for query in queries)
+        most = max(len(self._positives[query]) for query in queries)
 
-        def candidates(part: slice) -> list[Rows]:
-            batch = BatchCandidates(own.queries[queries[part]], wanted)
+        def look(part: slice) -> list[_Near]:
+            batch = BatchCandidates(own.queries[queries[part]], self._pool_rows + most)
             for start in range(0, len(own.texts), _STEP_ROWS):
                 batch.add(own.texts[start : start + _STEP_ROWS], start)
-            return batch.result()
+            return [
+                self._ordered(query, rows, own, looks)
+                for query, rows in zip(queries[part], batch.result(), strict=True)
+            ]
 
-        found = in_blocks(len(queries), _BLOCK_PAIRS // 8, candidates, self._settings.jobs)
-        return dict(zip(queries, (rows for part in found for rows in part), strict=True))
+        found = in_blocks(len(queries), _BLOCK_PAIRS // 8, look, self._settings.jobs)
+        return dict(zip(queries, (each for part in found for each in part), strict=True))
 
-    def _mined(self, place: int, query: int, positive: int, rows: Rows, own: _Space, looks: _Space) -> Mined:
+    @property
+    def _pool_rows(self) -> int:
+        return max(POOL_ROWS, 10 * self._settings.count)
+
+    def _ordered(self, query: int, rows: Rows, own: _Space, looks: _Space) -> _Near:
+        """Return the nearest of some texts in their order, with what the guide thinks of them."""
         import numpy as np
 
         from embedcli.vectors.metric import cosine
 
-        settings, positives = self._settings, sorted(self._positives[query])
+        positives = sorted(self._positives[query])
         rows = rows[~np.isin(rows, positives)]
         cosines = cosine(own.texts[rows], own.queries[query])
-        order = np.lexsort((rows, -cosines))[: max(POOL_ROWS, 10 * settings.count)]
-        suspicion = np.full(len(rows), -np.inf)
-        bar = np.inf
-        if settings.guided:
-            bar = float(cosine(looks.texts[[positive]], looks.queries[query])[0]) - settings.margin
-            suspicion = cosine(looks.texts[rows], looks.queries[query])
-            for other in positives:
-                suspicion = np.maximum(suspicion, cosine(looks.texts[rows], looks.texts[other]))
+        order = np.lexsort((rows, -cosines))[: self._pool_rows]
+        rows, cosines = rows[order], cosines[order]
+        if not self._settings.guided:
+            return _Near(rows, cosines, np.full(len(rows), -np.inf))
+        texts = looks.texts[rows]
+        suspicion = cosine(texts, looks.queries[query])
+        for positive in positives:
+            np.maximum(suspicion, cosine(texts, looks.texts[positive]), out=suspicion)
+        return _Near(rows, cosines, suspicion)
+
+    def _mined(self, place: int, link: tuple[int, int], near: _Near, own: _Space, looks: _Space) -> Mined:
+        from embedcli.vectors.metric import cosine
+
+        settings, (query, positive) = self._settings, link
+        bar = float(cosine(looks.texts[[positive]], looks.queries[query])[0]) - settings.margin
         negatives: list[Scored] = []
         suspected: list[Scored] = []
-        for at in order.tolist():
+        for row, score, suspicion in zip(*(each.tolist() for each in near), strict=True):
             if len(negatives) == settings.count:
                 break
-            found = Scored(self._texts.text(int(rows[at])), float(cosines[at]))
-            (suspected if suspicion[at] >= bar else negatives).append(found)
+            found = Scored(self._texts.text(row), score)
+            (suspected if suspicion >= bar else negatives).append(found)
         score = float(cosine(own.texts[[positive]], own.queries[query])[0])
         return Mined(
             self._pairs.record(place),
@@ -259,6 +274,20 @@ class Mine:
             negatives,
             suspected,
         )
+
+
+class _Near(NamedTuple):
+    """A query's nearest texts, the nearest first.
+
+    Attributes:
+        rows: Which texts, shape (n,).
+        cosines: To the query, shape (n,).
+        suspicion: The highest cosine, by the guide, to the query and to its positives, shape (n,).
+    """
+
+    rows: Rows
+    cosines: Doubles
+    suspicion: Doubles
 
 
 class _Space(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 
 from embedcli.vectors.kept import rounded
 from embedcli.vectors.metric import pair_cosines
+from embedcli.vectors.nearest_kept import Rule
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,7 +43,7 @@ def closest_others(
 
     Args:
         vectors: Shape (n, dim), any float dtype, of any length.
-        lengths: Shape (n,): characters of each text.
+        lengths: Shape (n,): characters of each text, 0 for unknown, which fits all.
         length_ratio: The lowest shorter / longer of two lengths that counts.
 
     Raises:
@@ -78,9 +79,8 @@ def _mask(products: npt.NDArray[np.float32], left: Rounded, right: Rounded, leng
     products[left.scales == 0] = -np.inf
     products[:, right.scales == 0] = -np.inf
     if length_ratio > 0:
-        some, others = left.lengths[:, np.newaxis], right.lengths[np.newaxis]
-        longer = np.maximum(some, others)
-        products[np.minimum(some, others) < length_ratio * longer] = -np.inf
+        rule = Rule(threshold=0.0, margin=0.0, length_ratio=length_ratio)
+        products[~rule.lengths_fit(left.lengths[:, np.newaxis], right.lengths[np.newaxis])] = -np.inf
 
 
 def _take(
@@ -90,11 +90,19 @@ def _take(
     second: int,
     products: npt.NDArray[np.float32],
 ) -> None:
-    """Take what is closer than what was found before: products of the rows from `first` with others."""
+    """Take what is closer than what was found before, among lower rows.
+
+    Args:
+        best: Of each row, the product with the closest found before.
+        rows: Which that is.
+        first: The products' rows begin here,
+        second: and their columns here.
+        products: Shape (rows, columns).
+    """
     places = products.argmax(axis=1)
     values = products[np.arange(len(products)), places]
     part = slice(first, first + len(products))
     places = places + second
-    better = (values > best[part]) | ((values == best[part]) & (values > -np.inf) & (places < rows[part]))
+    better = values > best[part]
     best[part][better] = values[better]
     rows[part][better] = places[better]

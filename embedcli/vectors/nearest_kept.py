@@ -55,9 +55,10 @@ class Rule(NamedTuple):
         return np.float32(self.threshold - self.margin)
 
     def lengths_fit(self, some: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Say of each pair of lengths, broadcast, whether they are alike enough."""
+        """Say of each pair of lengths, broadcast, whether they are alike enough; 0, unknown, is like any."""
         shorter = np.minimum(some, others).astype(np.float64)
         fit: npt.NDArray[np.bool_] = shorter >= self.length_ratio * np.maximum(some, others)
+        fit |= shorter == 0
         return fit
 
 

@@ -91,7 +91,9 @@ def _bounds(vectors: Vectors, neighbors: int, jobs: int, sampled_rows: int) -> n
         first, last = np.searchsorted(among, (block.start, block.stop))
         near[among[first:last] - block.start, np.arange(first, last)] = -np.inf
         place = near.shape[1] - neighbors
-        kth: npt.NDArray[np.float32] = np.partition(near, place, axis=1)[:, place]
+        near.partition(place, axis=1)
+        # A column alone would keep the whole block in memory.
+        kth: npt.NDArray[np.float32] = near[:, place].copy()
         return kth
 
     bounds = [*in_blocks(len(vectors), max(1, CELLS // len(among)), look, jobs)]

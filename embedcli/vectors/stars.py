@@ -131,7 +131,7 @@ class Stars:
         Args:
             vectors: Shape (n, dim), any float dtype, of any length.
             numbers: Shape (n,), integers, unique, below those of all rows that are kept later.
-            lengths: Shape (n,): characters of each text.
+            lengths: Shape (n,): characters of each text, 0 where there is none.
 
         Raises:
             VectorError: Another shape, or a value is not finite.
@@ -143,7 +143,7 @@ class Stars:
 
         Args:
             vectors: Shape (n, dim), float32, of any length; n may be 0. Zeros are near to nothing.
-            lengths: Shape (n,): characters of each text.
+            lengths: Shape (n,): characters of each text, 0 where there is none.
 
         Raises:
             VectorError: Another shape, or a value is not finite.

@@ -61,6 +61,9 @@ def test_kept_records_are_the_bytes_they_were(program: Program, write: Write) ->
         assert program("dedupe", *LINE, *options, stdin=TICKETS.encode()).ok().out == done.out
     write("kept.txt", done.out)
     assert program("dedupe", "--undo", "r.jsonl", "kept.txt").ok().out == TICKETS.encode()
+    lines = (program.folder / "r.jsonl").read_bytes()
+    assert program("dedupe", "--undo", "-", "kept.txt", stdin=lines).ok().out == TICKETS.encode()
+    assert program("dedupe", "--undo", "-", stdin=lines).code == 2
     other = program("dedupe", "--undo", "r.jsonl", "t.txt", "-o", "all.txt")
     assert (other.code, other.out) == (2, b"")
     assert "hint:" in other.err
@@ -155,6 +158,11 @@ def test_check_says_the_first_duplicate_and_exits_1(program: Program, write: Wri
     assert (none.code, none.out, none.err) == (0, b"", "")
 
 
+def test_check_reads_no_further_than_it_must(program: Program) -> None:
+    done = program.shell("yes | timeout 60 embedcli dedupe --check -q --method exact")
+    assert done.code == 1
+
+
 def test_files_and_indexes_say_what_is_there_already(program: Program, write: Write) -> None:
     write("test.txt", "the refund has not arrived\nA question about lamps\n")
     done = program("dedupe", *LINE, "--against", "test.txt", "--report", "r", stdin=TICKETS.encode()).ok()
@@ -233,9 +241,11 @@ def test_ready_vectors_are_compared_as_they_are(program: Program, write: Write) 
     assert program("dedupe", "--vectors", "own", "--threshold", "0.99", stdin=own).ok().out == b"".join(
         own.splitlines(keepends=True)[:2]
     )
+    np.save(program.folder / "w.npy", np.eye(6))
     refused = {
         ("--vectors", "v.npy"): "needs --threshold",
         ("--vectors", "v.npy", "--threshold", "0.9"): "4 vectors, and more records than that",
+        ("--vectors", "w.npy", "--threshold", "0.9"): "6 vectors for 5 records",
         ("--vectors", "none.npy", "--threshold", "0.9"): "none.npy: not an array",
         ("--vectors", "own", "--threshold", "0.9"): "brings no vector",
     }
@@ -250,7 +260,10 @@ def test_what_makes_no_sense_is_refused(program: Program) -> None:
     for options, said in (
         (["--method", "exact,meaning"], "--method 'meaning' is not known"),
         (["--method", "exact", "--threshold", "0.9"], "--threshold is about the semantic stage"),
-        (["--lexical-threshold", "0.9"], "--lexical-threshold is about the lexical stage"),
+        (
+            ["--method", "semantic", "--lexical-threshold", "0.9"],
+            "--lexical-threshold is about the lexical stage",
+        ),
         (["--keep", "best"], "--keep 'best' is not known"),
         (["--keep", "max"], "--keep 'max' is not known"),
         (["--mark", "--report", "r"], "--mark and --report exclude each other"),
@@ -324,3 +337,20 @@ def test_nothing_in_is_nothing_out(program: Program, write: Write) -> None:
 def test_a_reader_that_goes_away_is_no_error(program: Program, reader: str) -> None:
     done = program.shell(f"seq 20000 | embedcli dedupe -q --method exact | {reader}")
     assert (done.code, done.err) == (0, "")
+
+
+def test_a_plan_finds_the_same_where_all_are_compared(program: Program) -> None:
+    pytest.importorskip("hnswlib")
+    lines = "".join(
+        f"line {number % 7} of {number % 3} about {'bread' * (number % 5)}\n" for number in range(300)
+    )
+    found = [
+        program("dedupe", "-m", "static", *LINE, "--plan", plan, stdin=lines.encode()).ok()
+        for plan in ("exact", "auto", "blocks", "hnsw")
+    ]
+    # Too few for lists: those compare all, and do not speak of a share.
+    assert found[0].out == found[1].out == found[2].out
+    assert set(found[3].out.splitlines()) <= set(lines.encode().splitlines())
+    refused = program("dedupe", "--plan", "tree", stdin=b"a\n")
+    assert (refused.code, refused.out) == (2, b"")
+    assert "--plan 'tree' is not known" in refused.err

@@ -41,6 +41,8 @@ def test_static_means_the_shipped_table(program: Program) -> None:
     found = program("search", "a hound near the sea", "-", "-m", "static", "-n", "1", stdin=TEXT).ok().lines
     assert "A dog runs" in found[0]
     shown = json.loads(program("models", "show", "static", "--json").ok().out)
+    line = f"duplicates cosine {shown['duplicates']['threshold']:g} and above: precision 0.99"
+    assert any(said.startswith(line) for said in program("models", "show", "static").ok().lines)
     assert (shown["kind"], shown["dim"], shown["licence"]) == ("static", 384, "Apache-2.0")
 
 

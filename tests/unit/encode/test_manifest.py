@@ -182,6 +182,14 @@ def test_duplicates_that_are_no_table_of_figures_are_refused(tmp_path: Path, tab
         read_manifest(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["default", "static"])
+def test_a_shipped_encoder_says_when_texts_are_duplicates(name: str) -> None:
+    found = find_model(name).manifest.duplicates
+    assert found is not None
+    assert found.precision >= 0.99
+    assert found.pairs > 10_000
+
+
 def test_what_is_missing_or_unknown_is_named(tmp_path: Path) -> None:
     with pytest.raises(DamagedModelError, match="no model.toml"):
         read_manifest(tmp_path)

@@ -134,7 +134,10 @@ def test_nearest_pairs_across_blocks():
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     # Two turns of the same place are nearest to one another, however far apart they stand.
     vectors[2999] = vectors[5] * 3
-    assert [5, 2999] in nearest_pairs(vectors).tolist()
+    pairs = nearest_pairs(vectors)
+    assert [5, 2999] in pairs.tolist()
+    assert (pairs[:, 0] < pairs[:, 1]).all(), "no row is its own neighbour"
+    assert set(pairs.ravel().tolist()) == set(range(rows))
 
 
 PAIRS = [
@@ -217,7 +220,7 @@ def test_what_cannot_be_written_stays_as_it_was(folder):
 
 
 def test_what_is_printed_for_people_and_for_scripts(vectorizer, folder, capsys):
-    records = [Record(str(number), text) for number, text in enumerate([*TEXTS, TEXTS[3] + " \x1b[31mNo!"])]
+    records = [Record(str(number), text) for number, text in enumerate([*TEXTS, "\x1b[31m! " + _PASSAGES[0]])]
     print_calibration(records, vectorizer, as_json=True)
     said = json.loads(capsys.readouterr().out)
     assert said["model"] == "static-minilm"
@@ -238,5 +241,6 @@ def test_what_is_printed_for_people_and_for_scripts(vectorizer, folder, capsys):
     assert f"precision {said['precision']:.3f}" in out
     assert f"  edited    {said['recall_by']['edited']:.3f}" in out
     assert "\x1b" not in out
+    assert "[31m!" in out
     saved = read_manifest(folder).duplicates
     assert (saved.threshold, saved.pairs, saved.texts) == (said["threshold"], said["pairs"], "my texts")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import embedcli
 from embedcli.datatypes import Record
+from embedcli.errors import UsageError
 from embedcli.records.normal_form import normal_form
 from embedcli.records.runs import runs_of
 from embedcli.tasks.carried import CarriedVectors
@@ -197,3 +200,21 @@ def test_the_preferred_one_of_the_duplicates_stays_in_its_place():
             groups = {each[0]: each[2] for each in found}
             assert len({groups[name] for name in ("r1", "r2", "r4")}) == 1
             assert groups["r5"] == 0
+
+
+def test_the_python_function_names_places():
+    with embedcli.load_model("static") as model:
+        found = embedcli.dedupe(["bread", "", "Bread!", "a harbour", "bread"], model=model)
+        assert [each and (each.kept, each.stage) for each in found] == [
+            None, None, ("0", "normalized"), None, ("0", "exact"),
+        ]  # fmt: skip
+        loose = embedcli.dedupe(
+            ["a warm loaf of bread", "a loaf of warm bread, please"], threshold=0.5, model=model
+        )
+        assert loose[1] is not None
+        assert (loose[1].kept, loose[1].stage) == ("0", "semantic")
+    assert [each is None for each in embedcli.dedupe(["x", "X"], methods=["normalized"])] == [True, False]
+    with pytest.raises(TypeError):
+        embedcli.dedupe("one text")
+    with pytest.raises(UsageError, match="methods"):
+        embedcli.dedupe(["x"], methods=["meaning"])

@@ -26,7 +26,7 @@ from tests.conftest import Program
 COPIES = [copy for text in SENTENCES[:30] for edit in EDITS if (copy := edit_text(text, edit))]
 TEXTS = [*SENTENCES, "", *COPIES]
 RECORDS = [Record(f"r{number}", text) for number, text in enumerate(TEXTS)]
-SETTINGS = DedupeSettings(threshold=0.93)
+SETTINGS = DedupeSettings(("exact", "normalized", "semantic"), 0.93)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,8 @@ def test_what_would_be_kept_is_what_is_kept(vectors, program: Program):
     stdin = "".join(f"{text}\n" for text in TEXTS).encode()
     assert [at for at, _ in found.kept] == [0.83, 0.88, 0.91, 0.92, 0.93, 0.94, 0.95, 0.98]
     for at, kept in (found.kept[0], found.kept[4], found.kept[-1]):
-        done = program("dedupe", "-m", "static", "--threshold", at, stdin=stdin).ok()
+        stages = ("--method", ",".join(SETTINGS.methods))
+        done = program("dedupe", "-m", "static", *stages, "--threshold", at, stdin=stdin).ok()
         assert len([line for line in done.lines if line]) == kept
     by_text = program("dedupe", "--method", "exact,normalized", stdin=stdin).ok()
     assert len([line for line in by_text.lines if line]) == found.records - found.by_text
@@ -127,6 +128,6 @@ def test_a_preview_is_printed_in_the_columns_there_are(vectors):
     table = lines[lines.index("threshold   kept  dropped") + 1 : -1]
     assert [line.split()[0] for line in table] == [f"{at:.4f}" for at, _ in found.kept]
     assert [line for line in table if line.endswith("<")] == [table[4]]
-    marked = [line for line in lines if line.startswith("  0.92 <")]
-    assert len(marked) == 1
+    bins = [line for line in lines if line.startswith("  0.") and "#" in line]
+    assert [line[:8] for line in bins if "<" in line] == ["  0.92 <"]
     assert asdict(found)["kept"][0] == found.kept[0]

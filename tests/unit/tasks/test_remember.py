@@ -163,7 +163,9 @@ def test_vectors_that_came_with_records_are_kept(tmp_path, vectorizer):
     vector = np.zeros(vectorizer.dim, dtype=np.float32)
     vector[3] = 2.0
     bare = Record("1", "", b"{}", {}, vector=vector)
-    take(index, vectorizer, bare)
+    with open_memory(index, vectorizer, UPDATE) as memory:
+        memory.add([bare], vector[None])
+        memory.commit()
     memory = take(index, vectorizer, bare, bare._replace(vector=-vector))
     assert (memory.report.added, memory.report.unchanged) == (1, 1)
     with open_memory(index, vectorizer) as memory:

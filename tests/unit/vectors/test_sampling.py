@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -208,6 +209,16 @@ def test_a_sample_finds_the_same_outliers_as_all_rows():
     all_of_them = outliers(vectors, 20)
     assert outliers(vectors, 20, sampled_rows=100) == all_of_them
     assert {each.row for each in all_of_them[:6]} == set(range(0, 3000, 500))
+
+
+def test_a_first_look_keeps_no_block_in_memory():
+    vectors = random_rows(6000)
+    tracemalloc.start()
+    outliers(vectors, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # All cosines at once would be 144 MB.
+    assert peak < 40e6
 
 
 # --- threads

@@ -39,7 +39,8 @@ def greedy(given_rows, vectors, lengths, threshold, *, ratio=0.0, window=None, u
             (cosines[row, other], other)
             for other in remembered + recent
             if cosines[row, other] >= threshold
-            and min(lengths[row], lengths[other]) >= ratio * max(lengths[row], lengths[other])
+            and min(lengths[row], lengths[other])
+            >= ratio * max(lengths[row], lengths[other]) * (min(lengths[row], lengths[other]) > 0)
         ]
         answers.append(max(near, key=lambda pair: (pair[0], -pair[1]), default=None))
         if (answers[-1] is None or row - start in unasked) and row - start not in unkept:
