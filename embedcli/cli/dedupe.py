@@ -53,9 +53,10 @@ def dedupe(
     embedcli dedupe --undo dups.jsonl kept.txt > all.txt
     embedcli dedupe --calibrate -m my-model mail.txt --save
 
-    Stages: the same text (exact); the same but for case, spaces and punctuation (normalized); most of
-    the characters in common (lexical); the same meaning (semantic). Each dropped record was itself compared
-    with the kept one that the report names. Counts are said on standard error.
+    Stages: the same text (exact); the same but for case, spaces and punctuation (normalized); most of the
+    characters in common (lexical, if asked for); the same meaning (semantic). Each dropped record was
+    compared with the kept one that the report names. Counts are said on standard error. Of texts after one
+    pattern, --preview shows which would go.
     """  # noqa: D301  (\b keeps the lines apart)
     from contextlib import ExitStack
     from dataclasses import replace
@@ -108,8 +109,10 @@ def dedupe(
     # Without a report, one duplicate is all there is to know.
     to_first = check and report is None and dropped is None
     past = parts.read_against(against, update=update)
-    inputs = reading.inputs(paths, or_stdin=index is None)
+    inputs = reading.inputs(paths, or_stdin=index is None, names_out=True)
     source = None if index is None else index_path(index)
+    others = {"--report": report, "--dropped": dropped, "--stats-json": stats_json}
+    parts.check_paths([*inputs.paths, *(against or ())], others, output)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress("records", enabled=not quiet))
         comparing = open_comparing(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from embedcli.tasks.vectorize import Vectorizer
 
 _SHOWN_CHARS = 100
+LOW_RECALL = 0.5
 
 
 def calibrate_threshold(
@@ -118,6 +119,8 @@ def _lines(found: "Calibration", model: str, *, made: bool) -> list[str]:
     lines += [f"  {kind:<9} {recall:.3f}" for kind, recall in found.recall_by.items()]
     if not found.is_precise:
         lines.append(f"no threshold has the precision {PRECISION:g}: distinct texts are as close as copies")
+    if found.recall < LOW_RECALL:
+        lines.append("most copies lie below it: to this model the texts are too much alike")
     if found.closest:
         lines.append("pairs at or above it that count as distinct; if they are duplicates, all the better:")
     for left, right, cosine in found.closest:

@@ -9,7 +9,7 @@ MethodOption: TypeAlias = Annotated[
     typer.Option(
         "--method",
         metavar="STAGES",
-        help="Which stages compare, joined by commas: exact, normalized, lexical, semantic. Default: all.",
+        help="Stages, joined by commas: exact, normalized, lexical, semantic. Default: all but lexical.",
     ),
 ]
 Threshold: TypeAlias = Annotated[
@@ -30,7 +30,7 @@ LexicalThreshold: TypeAlias = Annotated[
         metavar="J",
         min=0,
         max=1,
-        help="Share of common shingles from which on texts are lexical duplicates.",
+        help="Share of common shingles from which on texts are lexical duplicates. Default: 0.75.",
         show_default=False,
     ),
 ]

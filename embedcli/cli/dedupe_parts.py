@@ -7,7 +7,7 @@ from embedcli.datatypes import Stage
 from embedcli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from embedcli.write.duplicates import Sink
     from embedcli.write.target import Output
 
-DEFAULT_METHODS = ",".join(get_args(Stage))
+DEFAULT_METHODS = "exact,normalized,semantic"
 
 
 def read_methods(typed: str | None) -> tuple[Stage, ...]:
@@ -27,7 +27,7 @@ def read_methods(typed: str | None) -> tuple[Stage, ...]:
     Raises:
         UsageError: One is not known, or there is none.
     """
-    words = (typed or DEFAULT_METHODS).split(",")
+    words = (DEFAULT_METHODS if typed is None else typed).split(",")
     known = get_args(Stage)
     for word in words:
         if word not in known:
@@ -35,6 +35,7 @@ def read_methods(typed: str | None) -> tuple[Stage, ...]:
     return tuple(stage for stage in known if stage in words)
 
 
+_NO_FILES = ("-", "/dev/null", "/dev/stdout", "/dev/stderr")
 _WRITING = ("--check", "--mark", "--output", "--report", "--dropped", "--update")
 _EXCLUDE: dict[str, tuple[str, ...]] = {
     "--mark": ("--check", "--report", "--dropped"),
@@ -75,6 +76,31 @@ def check_options(methods: tuple[Stage, ...], typed: dict[str, Any]) -> None:
             raise UsageError(f"{option} is about {' and '.join(needed)}")
 
 
+def check_paths(read: "Sequence[str]", written: dict[str, str | None], output: str | None) -> None:
+    """Refuse to write two things to one file, or over what is read.
+
+    Args:
+        read: What is read; `-o` alone may take its place, at the end and as a whole.
+        written: What else is written, by the option's name.
+        output: From `-o`.
+
+    Raises:
+        UsageError: A file would be lost.
+    """
+    import os
+
+    taken = {os.path.realpath(path): path for path in read}
+    if output is not None:
+        taken[os.path.realpath(output)] = f"-o {output}"
+    for option, path in written.items():
+        if path is None or path in _NO_FILES:
+            continue
+        real = os.path.realpath(path)
+        if real in taken:
+            raise UsageError(f"{option} {path} would be written over {taken[real]}", hint="use two names")
+        taken[real] = f"{option} {path}"
+
+
 class Past(NamedTuple):
     """What `--against` names: files with records, and indexes."""
 
@@ -96,7 +122,7 @@ def read_against(against: list[str] | None, *, update: bool) -> Past:
     if update and len(indexes) != 1:
         raise UsageError(
             f"--update adds to one index, and --against names {len(indexes)}",
-            hint="--against seen.emb --update; a file becomes an index with embedcli index build -i",
+            hint="--against seen.emb --update; a new one is known by its name, which ends in .emb",
         )
     return Past(tuple(path for path in given if not is_index(path)), indexes)
 
@@ -125,7 +151,8 @@ def open_sink(
     with ExitStack() as stack:
 
         def opened(path: str | None) -> "Output | None":
-            return None if path is None else stack.enter_context(open_output(path))
+            # What is said of records that have left must be there, however the run ends.
+            return None if path is None else stack.enter_context(open_output(path, in_place=output is None))
 
         sink: Sink
         if mark:
@@ -157,8 +184,10 @@ def tell_counts(tally: "Tally", how: str, run: "Run", *, is_said: bool) -> None:
         run.measured["recall"] = round(tally.recall.ratio, 4)
     if not is_said:
         return
+    total = tally.kept + dropped
     run.notice(
-        f"kept {tally.kept} of {tally.kept + dropped} records"
+        f"kept {tally.kept} of {total} {'record' if total == 1 else 'records'}"
+        + (f" and {tally.blank} blank" if tally.blank else "")
         + (f"; dropped {dropped}: {stages}" if dropped else "")
         + (f" ({how})" if how else "")
     )

@@ -199,7 +199,7 @@ IndexInput: TypeAlias = Annotated[
         "-i",
         "--index",
         metavar="FILE|DIR",
-        help="Instead of paths: what an index holds; it is only read, and what is kept is written as JSON.",
+        help="Instead of paths: what an index holds; it is only read, and the result is written as JSON.",
     ),
 ]
 ReadyVectors: TypeAlias = Annotated[

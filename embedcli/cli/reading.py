@@ -32,8 +32,11 @@ class ReadOptions:
     pre_glob: options.PreGlob = None
     text: options.Text = False
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self, *, names_out: bool = False) -> dict[str, Any]:
         """Return what was said, by the names of `ReadSettings`; what was not said is left out.
+
+        Args:
+            names_out: Whether files that are one record are named in the output, where NUL may end a name.
 
         Raises:
             UsageError: A value is not known, or two contradict each other.
@@ -43,7 +46,7 @@ class ReadOptions:
         from embedcli.errors import UsageError
 
         # In a list of paths, NUL separates those.
-        null = self.null and not self.files_from
+        null = self.null and not self.files_from and not (names_out and self.input_format == "whole")
         if null and self.input_format not in ("auto", "null"):
             raise UsageError(f"-0 contradicts --format {self.input_format}")
         choice("--format", self.input_format, Format)
@@ -68,12 +71,13 @@ class ReadOptions:
         }
         return {key: value for key, value in said.items() if value or (value is False and key in _WHEN_FALSE)}
 
-    def inputs(self, paths: list[str] | None, *, or_stdin: bool = True) -> "Inputs":
+    def inputs(self, paths: list[str] | None, *, or_stdin: bool = True, names_out: bool = False) -> "Inputs":
         """Return what is to be read: the paths and those of `--files-from`.
 
         Args:
             paths: As they were typed.
             or_stdin: Whether standard input is read where nothing was named.
+            names_out: As in `settings`.
 
         Raises:
             UsageError: There is nothing to read, or what was said makes no sense.
@@ -83,4 +87,4 @@ class ReadOptions:
 
         is_named = bool(paths or self.files_from)
         named = input_paths(paths, self.files_from, null=self.null) if is_named or or_stdin else []
-        return Inputs(named, self.settings(), stdin=stdin_bytes())
+        return Inputs(named, self.settings(names_out=names_out), stdin=stdin_bytes())

@@ -49,8 +49,8 @@ def sample(
     embedcli sample --novel seen.emb --update < today.log && echo 'something new'
     embedcli sample --hard-negatives -n 5 pairs.jsonl --corpus texts.txt > triplets.jsonl
 
-    No text is chosen twice as long as there are others, and blank records never are. What was chosen, and how
-    well it stands for the rest, is said on standard error.
+    No text is chosen twice as long as there are others (but by --random, which draws records), and blank
+    records never are. What was chosen, and how well it stands for the rest, is said on standard error.
     """  # noqa: D301  (\b keeps the lines apart)
     from contextlib import ExitStack
 

@@ -121,7 +121,7 @@ def read_inputs(
     if index is not None and (paths or reading.files_from or vectors):
         raise UsageError("--index is read instead of PATH, --files-from and --vectors")
     return Typed(
-        reading.inputs(paths, or_stdin=index is None),
+        reading.inputs(paths, or_stdin=index is None, names_out=True),
         None if index is None else index_path(index),
         None if vectors == OWN_VECTORS else vectors,
         vectors is not None,

@@ -225,7 +225,8 @@ def choose_novel(work: Work, past: "Past", count: int | None) -> int:
         work.run.measured["max_score"] = found.bound
     how = "nothing to compare with" if found.bound is None else f"cosine <= {found.bound:.4f}"
     work.run.notice(
-        f"{len(chosen)} of {work.run.counts.read} records are new ({how}; {index}: {size} vectors)"
+        f"chose {len(chosen)} of {work.run.counts.read} records as new"
+        f" ({how}{'' if count is None else f', at most {count}'}; {index}: {size} vectors)"
     )
     _tell_left_out(work, pool)
     return len(chosen)

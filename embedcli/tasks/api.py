@@ -211,7 +211,7 @@ def dedupe(
     texts: Sequence[str],
     *,
     threshold: float | None = None,
-    methods: Sequence[Stage] = ("exact", "normalized", "lexical", "semantic"),
+    methods: Sequence[Stage] = ("exact", "normalized", "semantic"),
     model: Embedder | None = None,
 ) -> list[Duplicate | None]:
     """Return of what each text is a duplicate, or None for one that is kept.

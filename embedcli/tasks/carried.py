@@ -26,8 +26,10 @@ def with_rows(records: Iterable[Record], path: str) -> Iterator[Record]:
 
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not an array of vectors: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or 'cannot be read'}") from error
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: not a .npy file with an array of numbers") from error
     if rows.ndim != 2 or rows.dtype.kind not in "fiu":
         raise InputError(f"{path}: not vectors, an array of {rows.dtype} of shape {rows.shape}")
     count = 0

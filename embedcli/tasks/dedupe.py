@@ -45,7 +45,7 @@ class DedupeSettings:
         plan: Whether all vectors are compared; see `star_plan`.
     """
 
-    methods: tuple[Stage, ...] = ("exact", "normalized", "lexical", "semantic")
+    methods: tuple[Stage, ...] = ("exact", "normalized", "semantic")
     threshold: float | None = None
     lexical_threshold: float = DEFAULT_JACCARD
     length_ratio: float = 0.5

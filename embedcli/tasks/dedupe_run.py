@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Final
+
+from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,13 +30,14 @@ class Tally:
 
     Attributes:
         kept: Records that are not blank and were kept.
+        blank: Records that are.
         dropped: Records by stage.
         first: The first duplicate in input order, and why.
         recall: What share of the records with a near kept one was found; None where all were compared.
     """
 
     def __init__(self) -> None:
-        self.kept = 0
+        self.kept = self.blank = 0
         self.dropped: Counter[Stage] = Counter()
         self.first: tuple[Record, Duplicate] | None = None
         self.recall: Recall | None = None
@@ -99,6 +103,7 @@ class Stream:
 def hand_on(record: Record, duplicate: Duplicate | None, number: int, sink: Sink, tally: Tally) -> None:
     """Give one record to the sink and count it."""
     if record.is_blank:
+        tally.blank += 1
         sink.kept(record, 0)
         return
     tally.add(record, duplicate)
@@ -131,7 +136,10 @@ def dedupe_by_preference(
         on_progress: Told how many of how many are decided.
 
     Returns:
-        How many records have no value that the rule asks for.
+        How many records, blank ones left out, have no value that the rule asks for.
+
+    Raises:
+        UsageError: None of them has one.
     """
     import numpy as np
 
@@ -139,10 +147,20 @@ def dedupe_by_preference(
 
     spool = Spool()
     try:
+        # A blank record has no duplicates, so its place in the order does not matter.
         keys = np.fromiter(
-            (preference.key(record, number) for number, record in enumerate(spool.keep(records))),
+            (
+                math.nan if record.is_blank else preference.key(record, number)
+                for number, record in enumerate(spool.keep(records))
+            ),
             dtype=np.float64,
         )
+        without = int(np.isinf(keys).sum())
+        if without and without == np.count_nonzero(~np.isnan(keys)):
+            raise UsageError(
+                f"--keep: no record has such a value in {preference.field!r}",
+                hint="newest:FIELD takes dates and numbers, max:FIELD and min:FIELD take numbers",
+            )
         order = np.argsort(keys, kind="stable")
         numbers = np.empty(len(order), dtype=np.int64)
         found: dict[int, Duplicate] = {}
@@ -157,7 +175,7 @@ def dedupe_by_preference(
         for place in range(len(order)):
             hand_on(spool.record(place), found.get(place), int(numbers[place]), sink, tally)
         sink.flush()
-        return int(np.isinf(keys).sum())
+        return without
     finally:
         spool.close()
 

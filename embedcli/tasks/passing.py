@@ -55,16 +55,17 @@ def passing_records(
     """
     heads = _Heads(on_head, names_columns=inputs.settings.header)
     end = b"\0" if inputs.settings.format == "null" else b"\n"
+    path_end = b"\0" if null else b"\n"
     last: Record | None = None
     for records in inputs.sources(counts, on_problem):
         if last is not None:
-            yield last if last.raw.endswith((end, b"\r")) else last._replace(raw=last.raw + end)
+            yield last if last.raw.endswith((end, b"\r", path_end)) else last._replace(raw=last.raw + end)
             last = None
         for record in records:
             heads.tell(records)
             if last is not None:
                 yield last
-            last = _with_bytes(record, records, b"\0" if null else b"\n")
+            last = _with_bytes(record, records, path_end)
             on_progress(counts.read)
             if record.path is None and last.raw.endswith(end):
                 # A slow pipe is not waited for.

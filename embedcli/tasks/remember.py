@@ -26,6 +26,7 @@ from embedcli.records.objects import ID_FIELDS
 from embedcli.tasks.build import record_hash
 from embedcli.tasks.chunks import identity_of, is_whole_file
 from embedcli.tasks.graphs import renew_graph
+from embedcli.tasks.places import INDEX_FOLDER
 from embedcli.tasks.text_fields import text_names, without
 from embedcli.tasks.vector_queue import VectorQueue, put_stdin_source, stdin_source
 
@@ -120,6 +121,9 @@ def open_memory(
         IndexFileError: It cannot be used.
     """
     settings = settings or MemorySettings()
+    home = index.parent.parent if index.parent.name == INDEX_FOLDER else index.parent
+    if settings.update and not home.is_dir():
+        raise MissingIndexError(f"{index}: the folder {home} does not exist", hint="mkdir, or another name")
     identity = _identity(index, vectorizer, settings)
     if not settings.update:
         yield Memory(index, identity, settings)

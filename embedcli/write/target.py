@@ -61,7 +61,7 @@ class Output:
 
 
 @contextlib.contextmanager
-def open_output(path: str | None) -> Iterator[Output]:
+def open_output(path: str | None, *, in_place: bool = False) -> Iterator[Output]:
     """Open an output for a block.
 
     A file is written beside its name and renamed into place when the block ends well; when it does not, the
@@ -71,6 +71,7 @@ def open_output(path: str | None) -> Iterator[Output]:
 
     Args:
         path: The file; None or `-` for standard output.
+        in_place: Whether a file is written as the run goes, and holds what was flushed however that ends.
 
     Raises:
         OutputClosedError: The reader of standard output has gone.
@@ -86,9 +87,10 @@ def open_output(path: str | None) -> Iterator[Output]:
         return
     # The file behind a symbolic link is replaced, not the link.
     real = Path(os.path.realpath(path))
-    if _is_direct(path):
+    if in_place or _is_direct(path):
         with translated(path):
-            stream = os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "wb")
+            flags = os.O_WRONLY | os.O_TRUNC | (os.O_CREAT if in_place else 0)
+            stream = os.fdopen(os.open(path, flags, 0o666), "wb")
         try:
             output = Output(stream, path)
             yield output

@@ -44,7 +44,7 @@ def test_kept_records_are_the_bytes_they_were(program: Program, write: Write) ->
     done = program("dedupe", "t.txt", *LINE, "--report", "r.jsonl", "--dropped", "d.txt").ok()
     assert done.out.decode() == "".join(LINES[place] for place in (0, 1, 3, 6))
     assert done.err.startswith(
-        "embedcli: kept 3 of 6 records; dropped 3: 1 exact, 1 normalized, 1 semantic (cosine >= "
+        "embedcli: kept 3 of 6 records and 1 blank; dropped 3: 1 exact, 1 normalized, 1 semantic (cosine >= "
     )
     dropped = (program.folder / "d.txt").read_text()
     assert dropped == "".join(LINES[place] for place in (2, 4, 5))
@@ -101,8 +101,13 @@ def test_another_rule_keeps_another_record(program: Program, write: Write) -> No
     assert ids("longest") == ["1", "5", "6"]
     assert ids("newest:date") == ["0", "1", "6"]
     assert ids("max:id") == ["4", "5", "6"]
-    done = program("dedupe", "t.csv", "--column", "body", "--keep", "max:date").ok()
-    assert "6 records have no value in 'date'" in done.err
+    write("t.csv", table + "9,Quite another,\n")
+    done = program("dedupe", "t.csv", "--column", "body", "--keep", "newest:date").ok()
+    assert "1 records have no value in 'date'" in done.err
+    none = program("dedupe", "t.csv", "--column", "body", "--keep", "max:date", "-o", "out.csv")
+    assert (none.code, none.out) == (2, b"")
+    assert "no record has such a value in 'date'" in none.err
+    assert not (program.folder / "out.csv").exists()
 
 
 def test_a_table_comes_back_byte_for_byte(program: Program, write: Write) -> None:
@@ -205,6 +210,50 @@ def test_what_was_written_is_remembered_when_the_run_is_stopped(program: Program
     assert program(*command, stdin=b"A line about bread!\nnews\n").ok().out == b"news\n"
 
 
+def test_what_was_dropped_is_told_however_a_run_ends(program: Program) -> None:
+    pipe = subprocess.PIPE
+    side = ("--report", "r.jsonl", "--dropped", "d.txt")
+    process = program.start("dedupe", "-q", "-m", "static", *side, stdin=pipe, stdout=pipe, stderr=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"a line about bread\nA LINE about bread\n")
+    process.stdin.flush()
+    assert pause(process.stdout) == b"a line about bread\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert (program.folder / "d.txt").read_bytes() == b"A LINE about bread\n"
+    assert json.loads((program.folder / "r.jsonl").read_text())["kept"] == "1"
+
+
+def test_no_file_is_written_twice_or_over_what_is_read(program: Program, write: Write) -> None:
+    write("t.txt", TICKETS)
+    for options, said in (
+        (["--report", "t.txt"], "--report t.txt would be written over t.txt"),
+        (["--dropped", "./t.txt"], "--dropped ./t.txt would be written over t.txt"),
+        (["--stats-json", "t.txt"], "--stats-json t.txt would be written over t.txt"),
+        (["-o", "x", "--report", "x"], "--report x would be written over -o x"),
+        (["--dropped", "x", "--report", "x"], "--dropped x would be written over --report x"),
+        (["--against", "no/seen.emb", "--update"], "the folder no does not exist"),
+    ):
+        done = program("dedupe", "t.txt", *options)
+        assert (done.code, done.out) == (2, b""), done.err
+        assert said in done.err
+    assert (program.folder / "t.txt").read_text() == TICKETS
+    assert sorted(path.name for path in program.folder.iterdir()) == ["t.txt"]
+    # The output may take the place of the input, as with sort.
+    program("dedupe", "t.txt", "--method", "exact", "-o", "t.txt").ok()
+    assert (program.folder / "t.txt").read_text() == "".join(LINES[place] for place in (0, 1, 2, 3, 5, 6))
+
+
+def test_files_that_are_one_record_are_named(program: Program, write: Write) -> None:
+    for name, text in (("a", "one\ntext\n"), ("b", "ONE text"), ("c", "two\n")):
+        write(f"docs/{name}", text)
+    whole = ("dedupe", "-q", "--format", "whole", "docs", "--method", "normalized")
+    assert program(*whole).ok().out == b"docs/a\ndocs/c\n"
+    assert program(*whole, "-0", "--dropped", "d").ok().out == b"docs/a\0docs/c\0"
+    assert (program.folder / "d").read_bytes() == b"docs/b\0"
+
+
 def test_a_pipe_that_pauses_is_answered_at_once(program: Program) -> None:
     pipe = subprocess.PIPE
     process = program.start("dedupe", "-m", "static", "--window", "2", "-q", stdin=pipe, stdout=pipe)
@@ -246,7 +295,7 @@ def test_ready_vectors_are_compared_as_they_are(program: Program, write: Write) 
         ("--vectors", "v.npy"): "needs --threshold",
         ("--vectors", "v.npy", "--threshold", "0.9"): "4 vectors, and more records than that",
         ("--vectors", "w.npy", "--threshold", "0.9"): "6 vectors for 5 records",
-        ("--vectors", "none.npy", "--threshold", "0.9"): "none.npy: not an array",
+        ("--vectors", "none.npy", "--threshold", "0.9"): "none.npy: No such file",
         ("--vectors", "own", "--threshold", "0.9"): "brings no vector",
     }
     for options, said in refused.items():
@@ -258,6 +307,7 @@ def test_ready_vectors_are_compared_as_they_are(program: Program, write: Write) 
 
 def test_what_makes_no_sense_is_refused(program: Program) -> None:
     for options, said in (
+        (["--method", ""], "--method '' is not known"),
         (["--method", "exact,meaning"], "--method 'meaning' is not known"),
         (["--method", "exact", "--threshold", "0.9"], "--threshold is about the semantic stage"),
         (

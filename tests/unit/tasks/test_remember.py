@@ -62,7 +62,7 @@ def content(index: Path, vectorizer: Vectorizer) -> list[tuple[str, str | None]]
 
 
 def test_what_was_added_is_known_to_the_next_run_with_its_vectors(tmp_path, vectorizer):
-    index = tmp_path / "deep" / "seen.emb"
+    index = tmp_path / "seen.emb"
     records = [item("a", "the dog runs"), item("b", "a late refund"), line(3, "  ")]
     memory = take(index, vectorizer, *records)
     assert (memory.report.added, memory.report.unchanged) == (2, 0)
