@@ -157,7 +157,7 @@ def decide(
         elif without := dedupe_by_preference(
             *(records, preference, deduper, sink, tally), block_records, progress.update
         ):
-            run.notice(f"--keep: {without} records have no value in {preference.field!r}: kept last")
+            run.notice(f"--keep: {without} without a value in {preference.field!r}: kept last")
         tally.recall = deduper.recall()
         return tally
     finally:

@@ -70,6 +70,21 @@ def test_kept_records_are_the_bytes_they_were(program: Program, write: Write) ->
     assert not (program.folder / "all.txt").exists()
 
 
+def test_texts_that_begin_alike_are_compared_whole(program: Program, write: Write) -> None:
+    opening = " ".join(f"The committee met on day {number} and heard the report." for number in range(40))
+    bread = " ".join(f"Knead the dough for {number} minutes and let it rise again." for number in range(60))
+    ships = " ".join(f"Ship {number} left the harbour in a storm without its anchor." for number in range(60))
+    texts = [f"{opening} {bread}", f"{opening} {ships}", f"{opening} {bread} ", opening]
+    write("t.jsonl", "".join(json.dumps({"text": text}) + "\n" for text in texts))
+    for model in ("default", "static"):
+        found = program("dedupe", "-m", model, "--method", "semantic", "t.jsonl").ok()
+        assert [each["text"] for each in found.objects] == [texts[0], texts[1], texts[3]], model
+    # Cut to what the model takes, all begin alike; a much shorter one is another text all the same.
+    cut = ("--on-long", "truncate", "--method", "semantic", "t.jsonl")
+    assert [each["text"] for each in program("dedupe", *cut).ok().objects] == [texts[0], texts[3]]
+    assert len(program("dedupe", *cut, "--length-ratio", "0").ok().objects) == 1
+
+
 def test_stages_can_be_left_out(program: Program) -> None:
     def kept(method: str) -> list[int]:
         line = LINE if "semantic" in method else ()
@@ -103,7 +118,7 @@ def test_another_rule_keeps_another_record(program: Program, write: Write) -> No
     assert ids("max:id") == ["4", "5", "6"]
     write("t.csv", table + "9,Quite another,\n")
     done = program("dedupe", "t.csv", "--column", "body", "--keep", "newest:date").ok()
-    assert "1 records have no value in 'date'" in done.err
+    assert "1 without a value in 'date'" in done.err
     none = program("dedupe", "t.csv", "--column", "body", "--keep", "max:date", "-o", "out.csv")
     assert (none.code, none.out) == (2, b"")
     assert "no record has such a value in 'date'" in none.err
