@@ -54,13 +54,6 @@ class Background:
         """
         return min(1.0, max(-1.0, self.location - self.scale * math.log(-math.log(ratio))))
 
-    def tail(self, cosine: float) -> float:
-        """Return the share of chance maxima, 0 to 1, that come at least as close."""
-        if self.scale == 0:
-            return float(cosine <= self.location)
-        # Below -50 widths the share is 1 to the last bit, and the outer exponential would overflow.
-        return -math.expm1(-math.exp(min(50.0, (self.location - cosine) / self.scale)))
-
 
 def fit_background(maxima: npt.NDArray[Any]) -> Background:
     """Return the distribution whose quartiles are those of some maxima.
