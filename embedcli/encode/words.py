@@ -121,12 +121,15 @@ class _WordMemory:
         keys = _keys(content, words)
         places = (keys[0] * _MULTIPLIERS[0] + keys[1] * _MULTIPLIERS[1]) >> self._shift
         known = (self._keys[0, places] == keys[0]) & (self._keys[1, places] == keys[1])
-        known &= words.stops - words.starts <= _KEY_BYTES
+        is_short = words.stops - words.starts <= _KEY_BYTES
+        known &= is_short
         starts, counts = self._starts[places], self._counts[places]
         if not known.all():
             missing = np.flatnonzero(~known)
             starts[missing], counts[missing] = self._learn(content, words, missing)
-            self._keep(places[missing], keys[:, missing], starts[missing], counts[missing])
+            # The key of a longer word is that of its beginning, which may be a word itself.
+            kept = missing[is_short[missing]]
+            self._keep(places[kept], keys[:, kept], starts[kept], counts[kept])
         before = np.append(0, np.cumsum(counts))
         ids = self._ids[np.arange(before[-1]) + np.repeat(starts - before[:-1], counts)]
         return TokenIds(ids, before[np.append(0, words.ends)])

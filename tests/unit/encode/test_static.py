@@ -268,3 +268,13 @@ def test_a_word_memory_that_is_full_begins_anew(
     words = WordTokenizer(shipped_tokenizer)
     for texts in calls:
         assert words.token_ids(texts).lists() == [shipped_tokenizer.token_ids(text) for text in texts]
+
+
+def test_a_word_that_begins_a_longer_one_keeps_its_own_tokens(shipped_tokenizer: Tokenizer) -> None:
+    # 16 bytes, as many as a word is known by, and more.
+    texts = ["characterizations", "characterization", "intercontinentally yours", "intercontinental"]
+    for order in (texts, texts[::-1]):
+        words = WordTokenizer(shipped_tokenizer)
+        for text in order:
+            found = words.token_ids([text])
+            assert found.ids.tolist() == shipped_tokenizer.token_ids(text), (order, text)
