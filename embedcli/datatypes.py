@@ -39,6 +39,9 @@ Stage = Literal["exact", "normalized", "lexical", "semantic"]
 StoredDtype = Literal["float32", "float16", "int8", "binary"]
 VectorDtype = Literal["float32", "float16", "int8", "uint8", "binary"]
 
+DEFAULT_STAGES: tuple[Stage, ...] = ("exact", "normalized", "semantic")
+"""What `dedupe` compares by; of texts after one pattern the lexical stage drops too many."""
+
 STDIN_NAME = "-"
 """How standard input is called where a path is expected."""
 

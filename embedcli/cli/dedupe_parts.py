@@ -3,7 +3,7 @@
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, get_args
 
-from embedcli.datatypes import Stage
+from embedcli.datatypes import DEFAULT_STAGES, Stage
 from embedcli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from embedcli.write.duplicates import Sink
     from embedcli.write.target import Output
 
-DEFAULT_METHODS = "exact,normalized,semantic"
-
 
 def read_methods(typed: str | None) -> tuple[Stage, ...]:
     """Return the stages of `--method`, in the order in which they compare.
@@ -27,7 +25,7 @@ def read_methods(typed: str | None) -> tuple[Stage, ...]:
     Raises:
         UsageError: One is not known, or there is none.
     """
-    words = (DEFAULT_METHODS if typed is None else typed).split(",")
+    words = DEFAULT_STAGES if typed is None else typed.split(",")
     known = get_args(Stage)
     for word in words:
         if word not in known:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from embedcli.datatypes import Record
+from embedcli.tasks.pipeline import batches
 from embedcli.tasks.places import index_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from embedcli.datatypes import Duplicate, Head
     from embedcli.tasks.dedupe import Deduper, RecordVectors
@@ -41,21 +42,11 @@ def is_index(given: str) -> bool:
 
 def keep_records(deduper: Deduper, records: Iterable[Record]) -> None:
     """Keep the records of a file from the beginning."""
-    block: list[Record] = []
-    for record in records:
-        if record.is_blank:
-            continue
-        block.append(record)
-        if len(block) == _BLOCK:
-            deduper.keep_all(block)
-            block = []
-    if block:
+    for block in batches((record for record in records if not record.is_blank), lambda record: record.text):
         deduper.keep_all(block)
 
 
-def keep_memory(
-    deduper: Deduper, memory: Memory, on_progress: Callable[[int, int], None] = lambda _done, _total: None
-) -> None:
+def keep_memory(deduper: Deduper, memory: Memory) -> None:
     """Keep all that an index holds from the beginning; one built without texts is compared by vectors alone.
 
     Raises:
@@ -63,7 +54,6 @@ def keep_memory(
     """
     import numpy as np
 
-    done, total = 0, memory.size()
     for block in memory.blocks(with_texts=True):
         records = [
             Record(known.id if known.chunk == 1 else f"{known.id}#{known.chunk}", known.text or "")
@@ -71,8 +61,6 @@ def keep_memory(
         ]
         vectors = np.asarray(block.vectors, dtype=np.float32)
         deduper.keep_all(records, vectors)
-        done += len(records)
-        on_progress(done, total)
 
 
 class Remembering:

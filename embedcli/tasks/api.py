@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from embedcli.datatypes import Counts, Problem
+from embedcli.datatypes import DEFAULT_STAGES, Counts, Problem
 from embedcli.encode.catalog import EncoderSettings, find_model, iter_models
 from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 
@@ -211,7 +211,7 @@ def dedupe(
     texts: Sequence[str],
     *,
     threshold: float | None = None,
-    methods: Sequence[Stage] = ("exact", "normalized", "semantic"),
+    methods: Sequence[Stage] = DEFAULT_STAGES,
     model: Embedder | None = None,
 ) -> list[Duplicate | None]:
     """Return of what each text is a duplicate, or None for one that is kept.

@@ -7,13 +7,13 @@ named as kept, and no record is dropped because of one that is dropped too.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from embedcli.datatypes import Duplicate
+from embedcli.datatypes import DEFAULT_STAGES, Duplicate
 from embedcli.errors import UsageError
+from embedcli.records.fingerprint import text_hash
 from embedcli.records.near_text import DEFAULT_JACCARD
 from embedcli.records.normal_form import normal_form
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from embedcli.vectors.recall import Recall
     from embedcli.vectors.stars import Look, Stars
 
-_HASH_BYTES = 16
 _NO_ROW = -1
 
 
@@ -45,7 +44,7 @@ class DedupeSettings:
         plan: Whether all vectors are compared; see `star_plan`.
     """
 
-    methods: tuple[Stage, ...] = ("exact", "normalized", "semantic")
+    methods: tuple[Stage, ...] = DEFAULT_STAGES
     threshold: float | None = None
     lexical_threshold: float = DEFAULT_JACCARD
     length_ratio: float = 0.5
@@ -284,15 +283,7 @@ class Deduper:
 def _text_of(record: Record) -> _Text:
     """Return what the text stages compare; a record that is only a vector is equal to those of its vector."""
     if record.vector is not None and (not record.text or record.text.isspace()):
-        own = _hash(b"vector " + record.vector.tobytes())
+        own = text_hash("vector " + record.vector.tobytes().hex())
         return _Text(own, "", own)
     normal = normal_form(record.text)
-    return _Text(
-        _hash(record.text.encode("utf-8", "surrogatepass")),
-        normal,
-        _hash(normal.encode("utf-8", "surrogatepass")),
-    )
-
-
-def _hash(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=_HASH_BYTES).digest()
+    return _Text(text_hash(record.text), normal, text_hash(normal))

@@ -55,12 +55,7 @@ class Stream:
     """Decides records as they come and hands them on. Memory: a block, and what the deduper keeps."""
 
     def __init__(
-        self,
-        deduper: Deduper,
-        sink: Sink,
-        tally: Tally,
-        block_records: int = BLOCK_RECORDS,
-        on_block: Callable[[list[Record], list[Duplicate | None]], None] = lambda _records, _found: None,
+        self, deduper: Deduper, sink: Sink, tally: Tally, block_records: int = BLOCK_RECORDS
     ) -> None:
         """Start with nothing waiting.
 
@@ -69,10 +64,9 @@ class Stream:
             sink: Takes the records.
             tally: Counts them.
             block_records: How many are decided at once.
-            on_block: Told of each block after it was handed on.
         """
         self._deduper, self._sink, self._tally = deduper, sink, tally
-        self._block_records, self._on_block = block_records, on_block
+        self._block_records = block_records
         self._waiting: list[Record] = []
         self._chars = 0
 
@@ -97,7 +91,6 @@ class Stream:
         for number, (record, duplicate) in enumerate(zip(block, found, strict=True), start=first):
             hand_on(record, duplicate, number, self._sink, self._tally)
         self._sink.flush()
-        self._on_block(block, found)
 
 
 def hand_on(record: Record, duplicate: Duplicate | None, number: int, sink: Sink, tally: Tally) -> None:
