@@ -45,6 +45,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("joined", "paragraphs (default for files)", "--chunking paragraphs"),
     ("joined", "late 64", "--chunking late --chunk-tokens 64"),
     ("joined", "late 128", "--chunking late --chunk-tokens 128"),
+    ("joined", "semantic", "--chunking semantic"),
     ("joined", "paragraphs 128", "--chunking paragraphs --chunk-tokens 128"),
     ("joined", "paragraphs 64", "--chunking paragraphs --chunk-tokens 64"),
     ("joined", "sentences", "--chunking sentences"),

@@ -29,13 +29,15 @@ def chunk_text(
     token_spans: TokenSpans | None,
     max_tokens: int | None,
     overlap_tokens: int,
+    spans: Iterable[tuple[int, int]] | None = None,
 ) -> Iterator[Chunk]:
     """Return the chunks of a text, in order, numbered from 1.
 
     `none` makes one chunk, `lines` one of each line that is not blank, `paragraphs` one of each block between
     blank lines, `markdown` one of each heading with what stands below it, `code` one of each definition,
     short ones joined to the next. `sentences` makes one of each sentence, `tokens` windows of the whole text.
-    `late` makes the blocks of `paragraphs`, with a longer one cut at the ends of sentences. With
+    `late` makes the blocks of `paragraphs`, with a longer one cut at the ends of sentences; `semantic` the
+    given spans. With
     `max_tokens`, a chunk that is longer is split into windows, whatever the chunking. Start and end exclude
     white space; without overlap, chunks and the white space between them join back to the text. Time is
     linear.
@@ -47,6 +49,7 @@ def chunk_text(
         token_spans: The tokenizer; needed when `max_tokens` is given.
         max_tokens: Most tokens of a chunk, special tokens left out; None for no limit.
         overlap_tokens: Tokens that windows next to each other share; only between the windows of one piece.
+        spans: Where `semantic` cuts, joining back to the text.
 
     Raises:
         UsageError: A limit without a tokenizer, `tokens` without a limit, or an overlap not below the limit.
@@ -61,7 +64,7 @@ def chunk_text(
                 f"an overlap of {overlap_tokens} tokens does not fit chunks of {max_tokens} tokens",
                 hint="the overlap must be smaller",
             )
-    pieces = _pieces(text, chunking)
+    pieces = _pieces(text, chunking) if spans is None else _trimmed(text, spans)
     if max_tokens is None or token_spans is None:
         return _numbered(text, line, pieces)
     if chunking == "late":

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from embedcli.datatypes import Chunking, Json, OnLong, TokenSpan
+    from embedcli.tasks.topic_cuts import TopicCuts
     from embedcli.tasks.vectorize import Vectorizer
 
 OVERLAP_TOKENS = 32
@@ -49,6 +50,15 @@ class KnowsRoom(Protocol):
     @property
     def room_tokens(self) -> int:
         """How many tokens of text fit."""
+        ...
+
+
+class KnowsTopics(KnowsRoom, Protocol):
+    """What knows also where the meaning of a text shifts; see `Vectorizer`."""
+
+    @property
+    def topic_cuts(self) -> TopicCuts:
+        """What tells that."""
         ...
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from embedcli.datatypes import Chunk, Chunking, Encodable, Record
     from embedcli.index.meta import Identity, SparseIdentity
-    from embedcli.tasks.chunk_settings import KnowsRoom
+    from embedcli.tasks.chunk_settings import KnowsRoom, KnowsTopics
     from embedcli.tasks.sparse_vectors import SparseVectorizer
+    from embedcli.tasks.topic_cuts import TopicCuts
     from embedcli.tasks.vectorize import Vectorizer
 
 
@@ -33,7 +34,7 @@ def record_cuts(
     record: Record,
     chunking: Chunking,
     settings: ChunkSettings,
-    vectorizer: KnowsRoom,
+    vectorizer: KnowsTopics,
     text_fields: Sequence[str] = (),
 ) -> Iterator[Cut]:
     """Return a record's chunks with what is encoded for each, in order.
@@ -45,13 +46,14 @@ def record_cuts(
         record: What is cut.
         chunking: How.
         settings: Everything else about it; that they fit the model has been checked.
-        vectorizer: Knows what the model takes; it is not asked for a vector.
+        vectorizer: Knows what the model takes; asked for vectors of sentences by `semantic` alone.
         text_fields: What the text was made of; no title is taken from there.
     """
     if record.vector is not None:
         return _alone(_chunks(record, "none", settings, None))
+    topics = vectorizer.topic_cuts if chunking == "semantic" else None
     if not settings.context_title:
-        chunks = _chunks(record, chunking, settings, vectorizer)
+        chunks = _chunks(record, chunking, settings, vectorizer, topics=topics)
         return _late(record, chunks, vectorizer) if chunking == "late" else _alone(chunks)
     spans = vectorizer.encoder.token_spans
     if chunking == "markdown":
@@ -60,7 +62,8 @@ def record_cuts(
         return _under_headings(record, chunks, vectorizer)
     title = _shortened(record_title(record, text_fields), vectorizer)
     reserved = len(spans(title + "\n")) if title else 0
-    return (_with_title(chunk, title) for chunk in _chunks(record, chunking, settings, vectorizer, reserved))
+    chunks = _chunks(record, chunking, settings, vectorizer, reserved, topics)
+    return (_with_title(chunk, title) for chunk in chunks)
 
 
 def record_title(record: Record, text_fields: Sequence[str]) -> str:
@@ -82,17 +85,20 @@ def _chunks(
     settings: ChunkSettings,
     vectorizer: KnowsRoom | None,
     reserved_tokens: int = 0,
+    topics: TopicCuts | None = None,
 ) -> Iterator[Chunk]:
-    """Return the chunks of a record; without a vectorizer, none is split."""
+    """Return the chunks of a record; without a vectorizer, none is split; `topics` for `semantic`."""
     encoder = vectorizer.encoder if vectorizer is not None and settings.on_long == "split" else None
     limits = limits_of(settings, chunking, vectorizer, reserved_tokens) if vectorizer and encoder else None
+    most = limits.max_tokens if limits else None
     return chunk_text(
         record.text,
         chunking,
         line=record.line,
         token_spans=encoder.token_spans if encoder else None,
-        max_tokens=limits.max_tokens if limits else None,
+        max_tokens=most,
         overlap_tokens=limits.overlap_tokens if limits else 0,
+        spans=None if topics is None else topics.spans(record.text, most),
     )
 
 
@@ -199,7 +205,7 @@ def split_long(records: Iterable[Record], vectorizer: KnowsRoom) -> Iterator[Rec
         if record.vector is not None or record.is_blank:
             yield record
             continue
-        cuts = list(record_cuts(record, "none", ChunkSettings("none"), vectorizer))
+        cuts = list(_alone(_chunks(record, "none", ChunkSettings("none"), vectorizer)))
         if len(cuts) < 2:
             yield record
         else:
