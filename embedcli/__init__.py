@@ -1,4 +1,4 @@
-"""Turn text into vectors; embed, search and dedupe text files.
+"""Turn text into vectors; embed, search, dedupe and cluster text files.
 
     import embedcli
 
@@ -10,6 +10,7 @@
         print(hit.path, hit.line, hit.score)
 
     embedcli.dedupe(["one text", "One text!", "another"])   # [None, Duplicate("0", …), None]
+    embedcli.cluster(texts, count=20)                       # [ClusterMember(3, "card, lost", 0.71), …]
 
 Importing this loads nothing heavy: the names below arrive when they are first used.
 """
@@ -18,13 +19,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from embedcli.datatypes import Duplicate, Hit, Problem, Record
+from embedcli.datatypes import ClusterMember, Duplicate, Hit, Problem, Record
 from embedcli.errors import EmbedcliError
 
 if TYPE_CHECKING:
-    from embedcli.tasks.api import Embedder, Index, build_index, dedupe, list_models, load_model, open_index
+    from embedcli.tasks.api import (
+        Embedder,
+        Index,
+        build_index,
+        cluster,
+        dedupe,
+        list_models,
+        load_model,
+        open_index,
+    )
 
 __all__ = [
+    "ClusterMember",
     "Duplicate",
     "EmbedcliError",
     "Embedder",
@@ -33,6 +44,7 @@ __all__ = [
     "Problem",
     "Record",
     "build_index",
+    "cluster",
     "dedupe",
     "list_models",
     "load_model",

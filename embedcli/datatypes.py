@@ -28,7 +28,9 @@ Json: TypeAlias = Any
 
 By = Literal["chunk", "record", "file"]
 Format = Literal["auto", "lines", "null", "whole", "jsonl", "csv", "tsv", "parquet"]
-Chunking = Literal["none", "lines", "sentences", "paragraphs", "markdown", "code", "tokens", "late"]
+Chunking = Literal[
+    "none", "lines", "sentences", "paragraphs", "markdown", "code", "tokens", "late", "semantic"
+]
 OnLong = Literal["split", "pool", "truncate", "error"]
 Fusion = Literal["zscore", "minmax", "rrf"]
 PoolingMode = Literal["mean", "cls", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
@@ -301,60 +303,18 @@ class Duplicate(NamedTuple):
     stage: Stage
 
 
-class NearPair(NamedTuple):
-    """Two records of which one is the closest to the other.
+class ClusterMember(NamedTuple):
+    """Where a text is.
 
     Attributes:
-        ids: Of both, in input order.
-        texts: Of both.
-        cosine: -1 to 1.
+        cluster: From 0, the largest first; -1 for noise.
+        name: The terms that say most of the cluster; None for noise.
+        score: Cosine to the cluster's centroid, -1 to 1; None for noise.
     """
 
-    ids: tuple[str, str]
-    texts: tuple[str, str]
-    cosine: float
-
-
-class ScoreBin(NamedTuple):
-    """How many records have their closest other record at a cosine from `low` up to `high`, that left out."""
-
-    low: float
-    high: float
-    records: int
-
-
-class KeptAt(NamedTuple):
-    """How many records would be kept at a threshold."""
-
-    threshold: float
-    kept: int
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a threshold would do, and what others would.
-
-    Attributes:
-        threshold: The one in question.
-        records: How many there are, blank ones left out.
-        by_text: How many of them the stages before the vectors drop.
-        alone: Records whose closest other has no place in the histogram: its cosine is below 0, or there is
-            none, since their vector is zero or no other text is of a similar length.
-        histogram: Of the closest cosines of all other records that the text leaves open; the last bin holds
-            1 too.
-        above: The pairs that are duplicates by the least, the closest first.
-        below: The pairs that are none by the least, the closest first.
-        kept: At some thresholds around it, ascending.
-    """
-
-    threshold: float
-    records: int
-    by_text: int
-    alone: int
-    histogram: tuple[ScoreBin, ...]
-    above: tuple[NearPair, ...]
-    below: tuple[NearPair, ...]
-    kept: tuple[KeptAt, ...]
+    cluster: int
+    name: str | None
+    score: float | None
 
 
 @dataclass(slots=True)

@@ -65,7 +65,7 @@ def dedupe(
     from embedcli.cli.dedupe_calibrate import calibrate_threshold
     from embedcli.cli.dedupe_preview import preview_threshold
     from embedcli.cli.dedupe_run import decide, open_comparing
-    from embedcli.cli.resolve import choice
+    from embedcli.cli.resolve import check_paths, choice
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
     from embedcli.cli.terminal import Progress
     from embedcli.encode.processors import usable_cpus
@@ -112,7 +112,7 @@ def dedupe(
     inputs = reading.inputs(paths, or_stdin=index is None, names_out=True)
     source = None if index is None else index_path(index)
     others = {"--report": report, "--dropped": dropped, "--stats-json": stats_json}
-    parts.check_paths([*inputs.paths, *(against or ())], others, output)
+    check_paths([*inputs.paths, *(against or ())], others, output)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress("records", enabled=not quiet))
         comparing = open_comparing(

@@ -7,7 +7,7 @@ from embedcli.datatypes import DEFAULT_STAGES, Stage
 from embedcli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -33,7 +33,6 @@ def read_methods(typed: str | None) -> tuple[Stage, ...]:
     return tuple(stage for stage in known if stage in words)
 
 
-_NO_FILES = ("-", "/dev/null", "/dev/stdout", "/dev/stderr")
 _WRITING = ("--check", "--mark", "--output", "--report", "--dropped", "--update")
 _EXCLUDE: dict[str, tuple[str, ...]] = {
     "--mark": ("--check", "--report", "--dropped"),
@@ -72,31 +71,6 @@ def check_options(methods: tuple[Stage, ...], typed: dict[str, Any]) -> None:
     for option, needed in _NEED.items():
         if typed[option] and not any(typed.get(other) for other in needed):
             raise UsageError(f"{option} is about {' and '.join(needed)}")
-
-
-def check_paths(read: "Sequence[str]", written: dict[str, str | None], output: str | None) -> None:
-    """Refuse to write two things to one file, or over what is read.
-
-    Args:
-        read: What is read; `-o` alone may take its place, at the end and as a whole.
-        written: What else is written, by the option's name.
-        output: From `-o`.
-
-    Raises:
-        UsageError: A file would be lost.
-    """
-    import os
-
-    taken = {os.path.realpath(path): path for path in read}
-    if output is not None:
-        taken[os.path.realpath(output)] = f"-o {output}"
-    for option, path in written.items():
-        if path is None or path in _NO_FILES:
-            continue
-        real = os.path.realpath(path)
-        if real in taken:
-            raise UsageError(f"{option} {path} would be written over {taken[real]}", hint="use two names")
-        taken[real] = f"{option} {path}"
 
 
 class Past(NamedTuple):

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from embedcli.cli.dedupe_run import Comparing
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
-    from embedcli.datatypes import Preview
+    from embedcli.reports import Preview
     from embedcli.tasks.dedupe import DedupeSettings
     from embedcli.tasks.inputs import Inputs
     from embedcli.tasks.preference import Preference

@@ -125,8 +125,8 @@ IndexChunking: TypeAlias = Annotated[
     typer.Option(
         "--chunking",
         metavar="HOW",
-        help="none, lines, sentences, paragraphs, markdown, code, tokens or late. Default: paragraphs for"
-        " text, none for JSONL and CSV.",
+        help="none, lines, sentences, paragraphs, markdown, code, tokens, late or semantic. Default:"
+        " paragraphs for text, none for JSONL and CSV.",
     ),
 ]
 ChunkTokens: TypeAlias = Annotated[

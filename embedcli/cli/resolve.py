@@ -15,7 +15,7 @@ from embedcli.datatypes import STDIN_NAME, Chunking, OnLong
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
     from embedcli.encode.catalog import EncoderSettings, Model
@@ -255,3 +255,29 @@ def open_cache(given: str | None, *, no_cache: bool, by_default: bool) -> Iterat
         yield cache
     finally:
         cache.close()
+
+
+_NO_FILES = ("-", "/dev/null", "/dev/stdout", "/dev/stderr")
+
+
+def check_paths(read: Sequence[str], written: dict[str, str | None], output: str | None) -> None:
+    """Refuse to write two things to one file, or over what is read.
+
+    Args:
+        read: What is read; `-o` alone may take its place, at the end and as a whole.
+        written: What else is written, by the option's name.
+        output: From `-o`.
+
+    Raises:
+        UsageError: A file would be lost.
+    """
+    taken = {os.path.realpath(path): path for path in read}
+    if output is not None:
+        taken[os.path.realpath(output)] = f"-o {output}"
+    for option, path in written.items():
+        if path is None or path in _NO_FILES:
+            continue
+        real = os.path.realpath(path)
+        if real in taken:
+            raise UsageError(f"{option} {path} would be written over {taken[real]}", hint="use two names")
+        taken[real] = f"{option} {path}"

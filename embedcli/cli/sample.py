@@ -58,6 +58,7 @@ def sample(
     from embedcli.cli import sample_run as runs
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK, Run
     from embedcli.cli.terminal import Progress
+    from embedcli.cli.work import read_inputs
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     mode = parts.read_mode(
@@ -91,9 +92,9 @@ def sample(
         },
     )
     with ExitStack() as stack:
-        work = runs.Work(
+        work = runs.SampleWork(
             *(stack, run, stack.enter_context(Progress("records", enabled=not quiet))),
-            *(parts.read_inputs(paths, index, vectors, reading), encoding, output),
+            *(read_inputs(paths, index, vectors, reading), encoding, output),
             as_json=as_json,
         )
         found: int | None = None

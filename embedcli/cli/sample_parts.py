@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from embedcli.cli.input_records import OWN_VECTORS
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
     from embedcli.cli.reading import ReadOptions
     from embedcli.datatypes import Record
     from embedcli.tasks.hard_negatives import MiningSettings
-    from embedcli.tasks.inputs import Inputs
     from embedcli.vectors.set_query import SetQuery
 
 
@@ -88,45 +86,6 @@ def check_options(mode: str, typed: dict[str, bool]) -> None:
         raise UsageError("--guide and --no-guide exclude each other")
     if typed["--margin"] and typed["--no-guide"]:
         raise UsageError("--margin says what the guide suspects, and --no-guide leaves it out")
-
-
-class Typed(NamedTuple):
-    """What is read.
-
-    Attributes:
-        inputs: Paths and standard input.
-        source: An index whose chunks are the records instead.
-        rows: A file with the vectors of the records.
-        carries_vectors: Whether the vectors are ready, of whatever model.
-        reading: What was typed about reading.
-    """
-
-    inputs: "Inputs"
-    source: Path | None
-    rows: str | None
-    carries_vectors: bool
-    reading: "ReadOptions"
-
-
-def read_inputs(
-    paths: list[str] | None, index: str | None, vectors: str | None, reading: "ReadOptions"
-) -> Typed:
-    """Return what is read.
-
-    Raises:
-        UsageError: There is nothing to read, or too much.
-    """
-    from embedcli.tasks.places import index_path
-
-    if index is not None and (paths or reading.files_from or vectors):
-        raise UsageError("--index is read instead of PATH, --files-from and --vectors")
-    return Typed(
-        reading.inputs(paths, or_stdin=index is None, names_out=True),
-        None if index is None else index_path(index),
-        None if vectors == OWN_VECTORS else vectors,
-        vectors is not None,
-        reading,
-    )
 
 
 class Bound(NamedTuple):

@@ -1,98 +1,31 @@
 """The runs of `sample`: records in, a choice, records out, and what is said of it."""
 
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from embedcli.errors import UsageError
+from embedcli.cli.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from embedcli.cli.encoding import EncodeOptions
-    from embedcli.cli.run import Run
-    from embedcli.cli.sample_parts import Past, Typed
-    from embedcli.cli.terminal import Progress
-    from embedcli.datatypes import Head, Record, Vectors
-    from embedcli.index.meta import Identity
-    from embedcli.tasks.dedupe import RecordVectors
+    from embedcli.cli.sample_parts import Past
+    from embedcli.datatypes import Record, Vectors
     from embedcli.tasks.hard_negatives import MiningSettings
-    from embedcli.tasks.sample import Chosen, Pool, Sample
+    from embedcli.tasks.pool import Chosen, Pool
+    from embedcli.tasks.sample import Sample
     from embedcli.tasks.vectorize import Vectorizer
 
 
 @dataclass
-class Work:
-    """One run.
+class SampleWork(Work):
+    """A run of `sample`.
 
     Attributes:
-        stack: Closes what was opened.
-        run: Counts, and says notices.
-        progress: Shows how far it is.
-        typed: What is read.
-        encoding: What was typed about the encoder.
-        output: Where to write; None for standard output.
         as_json: Whether objects are written in the order of choice.
-        heads: What stands before the first record, once that is known.
     """
 
-    stack: ExitStack
-    run: "Run"
-    progress: "Progress"
-    typed: "Typed"
-    encoding: "EncodeOptions"
-    output: str | None
+    whole: str = "sample chooses records"
     as_json: bool = False
-
-    def __post_init__(self) -> None:
-        self.heads: list[Head] = []
-
-    @property
-    def jobs(self) -> int:
-        """Threads."""
-        from embedcli.encode.processors import usable_cpus
-
-        return self.encoding.jobs or usable_cpus()
-
-    def vectorizer(self, identity: "Identity | None" = None) -> "Vectorizer":
-        """Return the encoder of documents.
-
-        Raises:
-            UsageError: Long texts are to be split.
-        """
-        if self.encoding.on_long == "split":
-            raise UsageError(
-                "--on-long split makes several vectors of a record, and sample chooses records",
-                hint="--on-long pool uses all of a text; embedcli chunk --json makes records of parts",
-            )
-        if identity is None and self.typed.source is not None:
-            from embedcli.index.file import stored_identity
-
-            identity = stored_identity(self.typed.source)
-        return self.encoding.open(self.stack, self.run, identity, reads_files=self.typed.inputs.reads_files)
-
-    def pool(self, vectors: "RecordVectors", *, is_lookup: bool) -> "Pool":
-        """Return an empty pool that is closed with the run."""
-        from embedcli.tasks.sample import Pool
-
-        pool = Pool(vectors, is_lookup=is_lookup)
-        self.stack.callback(pool.close)
-        return pool
-
-    def records(self) -> "Iterator[Record]":
-        """Return what is read, each record with the bytes that are written for it."""
-        from embedcli.cli.input_records import input_records
-
-        typed = self.typed
-        return input_records(
-            typed.inputs,
-            typed.source,
-            typed.rows,
-            self.heads.append,
-            self.run,
-            self.progress,
-            null=typed.reading.null,
-        )
 
     def write(
         self,
@@ -129,17 +62,17 @@ class Work:
         self.run.measured["chosen"] = len(chosen)
 
 
-def choose_random(work: Work, count: int, seed: int) -> None:
+def choose_random(work: SampleWork, count: int, seed: int) -> None:
     """Run `--random`."""
+    from embedcli.tasks.pool import Chosen
     from embedcli.tasks.reservoir import random_records
-    from embedcli.tasks.sample import Chosen
 
     found = random_records(work.records(), count, seed)
     work.write([Chosen(number, None) for number in range(len(found))], found.__getitem__)
     work.run.notice(f"chose {len(found)} of {work.run.counts.read} records")
 
 
-def choose(work: Work, name: str, count: int) -> None:
+def choose(work: SampleWork, name: str, count: int) -> None:
     """Run `--diverse`, `--representative` or `--outliers`."""
     from embedcli.tasks.sample import diverse, outlying, representative
 
@@ -152,23 +85,14 @@ def choose(work: Work, name: str, count: int) -> None:
         ),
         "--outliers": (outlying, "each is at cosine {:.4f} or less to its fifth nearest text"),
     }[name]
-    pool = _gathered_by(work)
+    pool = work.pool()
     vectors = pool.gather(work.records())
     found = way(pool, vectors, count, work.jobs)
     work.write(found.chosen, pool.spool.record)
     _tell(work, pool, found, said)
 
 
-def _gathered_by(work: Work) -> "Pool":
-    if work.typed.carries_vectors:
-        from embedcli.tasks.carried import CarriedVectors
-
-        return work.pool(CarriedVectors(), is_lookup=True)
-    vectorizer = work.vectorizer()
-    return work.pool(vectorizer, is_lookup=vectorizer.is_lookup)
-
-
-def choose_alike(work: Work, like: list[str], count: int) -> None:
+def choose_alike(work: SampleWork, like: list[str], count: int) -> None:
     """Run `--like`."""
     from embedcli.cli.sample_parts import examples_query, read_examples
     from embedcli.datatypes import STDIN_NAME
@@ -183,7 +107,7 @@ def choose_alike(work: Work, like: list[str], count: int) -> None:
     _tell(work, pool, found, "each is at cosine {:.4f} or nearer to an example")
 
 
-def choose_novel(work: Work, past: "Past", count: int | None) -> int:
+def choose_novel(work: SampleWork, past: "Past", count: int | None) -> int:
     """Run `--novel`; return how many records are new."""
     from embedcli.index.file import stored_identity
     from embedcli.tasks.novel import find_novel, remember_all
@@ -232,7 +156,7 @@ def choose_novel(work: Work, past: "Past", count: int | None) -> int:
     return len(chosen)
 
 
-def mine(work: Work, settings: "MiningSettings", corpus: list[str] | None, guide: str | None) -> None:
+def mine(work: SampleWork, settings: "MiningSettings", corpus: list[str] | None, guide: str | None) -> None:
     """Run `--hard-negatives`."""
     from embedcli.datatypes import Counts
     from embedcli.tasks.hard_negatives import Mine, mined_object
@@ -283,7 +207,7 @@ def mine(work: Work, settings: "MiningSettings", corpus: list[str] | None, guide
     )
 
 
-def _tell(work: Work, pool: "Pool", found: "Sample", said: str) -> None:
+def _tell(work: SampleWork, pool: "Pool", found: "Sample", said: str) -> None:
     """Say what was chosen, and how well it does."""
     run = work.run
     if found.reach is not None:
@@ -293,7 +217,7 @@ def _tell(work: Work, pool: "Pool", found: "Sample", said: str) -> None:
     _tell_left_out(work, pool)
 
 
-def _tell_left_out(work: Work, pool: "Pool") -> None:
+def _tell_left_out(work: SampleWork, pool: "Pool") -> None:
     """Say what could not be chosen."""
     if pool.unknown:
         work.run.notice(f"{pool.unknown} texts were left out: the model knows no word of them")

@@ -263,8 +263,20 @@ def _examples(value: str, reading: "Mapping[str, Any]") -> "Examples":
     return Examples(value, tuple(file_records("an example", value[1:], reading)), is_question=False)
 
 
-def file_records(option: str, file: str, reading: "Mapping[str, Any]") -> "list[Record]":
+def file_records(
+    option: str,
+    file: str,
+    reading: "Mapping[str, Any]",
+    *,
+    hint: str = "--field and --column are about examples, too",
+) -> "list[Record]":
     """Return the records of a file, a text file as one.
+
+    Args:
+        option: What the file was given to, for messages.
+        file: Its path.
+        reading: How it is read.
+        hint: Said where a record cannot be read; empty for what the problem itself says.
 
     Raises:
         UsageError: There is none in it, or it could not be read whole.
@@ -280,10 +292,7 @@ def file_records(option: str, file: str, reading: "Mapping[str, Any]") -> "list[
         raise UsageError(f"{option}: {file or '@'} is no file", hint="@FILE, or a text")
 
     def stop(problem: Problem) -> None:
-        raise UsageError(
-            f"{option}: {problem.where}: {problem.reason}",
-            hint="--field and --column are about examples, too",
-        )
+        raise UsageError(f"{option}: {problem.where}: {problem.reason}", hint=hint or problem.hint)
 
     options = {**dict.fromkeys(("text_as", "named_text_as", "stdin_text_as"), "whole"), **reading}
     found = list(Inputs([file], options, stdin_bytes()).records(Counts(), stop))

@@ -6,11 +6,15 @@ import typer
 
 from embedcli.cli.cache import cache_app
 from embedcli.cli.chunk import chunk
+from embedcli.cli.classify import classify
+from embedcli.cli.cluster import cluster
 from embedcli.cli.config import apply_config
 from embedcli.cli.dedupe import dedupe
 from embedcli.cli.doctor import doctor
 from embedcli.cli.embed import embed
 from embedcli.cli.index import index_app
+from embedcli.cli.map import draw
+from embedcli.cli.match import match
 from embedcli.cli.models import models_app
 from embedcli.cli.sample import sample
 from embedcli.cli.search import search
@@ -50,6 +54,10 @@ def root(
     git log --format=%s | embedcli search 'fix for a race' -
     embedcli dedupe tickets.csv --column body > unique.csv
     embedcli sample --diverse 40 tickets.csv --column body > to-label.csv
+    embedcli cluster -k 20 tickets.csv --column body > clustered.csv
+    embedcli classify --labels refund,delivery,password tickets.csv --column body > labelled.csv
+    embedcli match asked.txt faq.txt > answered.jsonl
+    embedcli map tickets.csv --column body -o tickets.html
     embedcli embed < lines.txt > vectors.jsonl
     """  # noqa: D301  (\b keeps the lines apart)
     del version, debug
@@ -60,6 +68,10 @@ app.command()(embed)
 app.command()(search)
 app.command()(dedupe)
 app.command()(sample)
+app.command()(cluster)
+app.command()(classify)
+app.command()(match)
+app.command("map")(draw)
 app.command()(chunk)
 app.add_typer(index_app, name="index")
 app.add_typer(models_app, name="models")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from embedcli.errors import UsageError
 from embedcli.records.blocks import (
     ReadFailedError,
     Utf8Blocks,
@@ -18,6 +19,7 @@ from embedcli.records.blocks import (
 from embedcli.records.objects import is_record_object, object_records
 from embedcli.records.plain import line_records, null_records, whole_record
 from embedcli.records.reading import Reading
+from embedcli.records.settings import DEFAULT_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -111,6 +113,8 @@ class Records(Iterator["Record"]):
                 settings.stdin_text_as if reading.source.path is None else settings.named_text_as
             )
             self.format = "jsonl" if is_jsonl else as_text
+            if first and not is_jsonl and reading.source.path is None:
+                _check_fields(settings)
         match self.format:
             case "csv" | "tsv":
                 from embedcli.records.tables import table_records
@@ -150,7 +154,8 @@ def read_records(
         stdin: What a source without a path reads.
 
     Raises:
-        UsageError: When the first record is asked for: `pre` cannot be run, or there is no standard input.
+        UsageError: When the first record is asked for: `pre` cannot be run, there is no standard input, or it
+            has no fields, and one was asked for.
         MissingExtraError: Likewise: the source is Parquet and pyarrow is not installed.
     """
     return Records(source, settings, counts, on_problem, stdin)
@@ -196,6 +201,24 @@ def _look(blocks: Iterator[bytes], settings: ReadSettings) -> tuple[bool, Iterat
     # Without a line feed anywhere, carriage returns end the lines.
     first = head.partition(b"\n" if b"\n" in head else b"\r")[0]
     return is_record_object(first, settings.text_fields), _chained(seen, blocks)
+
+
+def _check_fields(settings: ReadSettings) -> None:
+    """Refuse to read a pipe as text where a part of each record was asked for.
+
+    Raises:
+        UsageError: It was.
+    """
+    if settings.columns:
+        raise UsageError(
+            "standard input is read as lines, which have no columns",
+            hint="--format csv or tsv, with --no-header where there is none",
+        )
+    if settings.text_fields != DEFAULT_FIELDS:
+        raise UsageError(
+            f"standard input begins with no object that has the field {settings.text_fields[0]!r}",
+            hint="--format jsonl, or csv, or another --field",
+        )
 
 
 def _chained(seen: list[bytes], blocks: Iterator[bytes]) -> Iterator[bytes]:

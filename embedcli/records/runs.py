@@ -29,6 +29,17 @@ def runs_of(form: str) -> Runs:
     return np.unique(_packed(_units(form)))
 
 
+def short_runs_of(form: str) -> Runs:
+    """Return the different runs of three UTF-16 units of a normal form that is not empty, in ascending order.
+
+    A typo of one character changes three of them, and four of those of four.
+    """
+    import numpy as np
+
+    # A unit more lets a run begin at the third from the end; of each run that is read, three are kept.
+    return np.unique(_packed(_spaced(form) + b"\0\0") & np.uint64(0xFFFF_FFFF_FFFF))
+
+
 def jaccard(first: Runs, second: Runs) -> float:
     """Return the share, 0 to 1, of the runs of either text that both have. Exact."""
     import numpy as np
@@ -65,8 +76,14 @@ def signatures_of(forms: Sequence[str], length: int) -> npt.NDArray[np.uint32]:
 
 def _units(form: str) -> bytes:
     """Return a form with a space before and after in UTF-16, at least one run long."""
-    # Half surrogate pairs are units like any other. What is too short is filled with a unit that is no text.
-    return f" {form} ".encode("utf-16-le", "surrogatepass").ljust(2 * _RUN_UNITS, b"\xff")
+    # What is too short is filled with a unit that is no text.
+    return _spaced(form).ljust(2 * _RUN_UNITS, b"\xff")
+
+
+def _spaced(form: str) -> bytes:
+    """Return a form with a space before and after in UTF-16."""
+    # Half surrogate pairs are units like any other.
+    return f" {form} ".encode("utf-16-le", "surrogatepass")
 
 
 def _packed(units: bytes) -> Runs:

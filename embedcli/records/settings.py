@@ -14,6 +14,10 @@ MAX_RECORD_BYTES: Final = 16 << 20
 """Longest record that is read: far above any text a model takes in, far below what memory holds."""
 
 
+DEFAULT_FIELDS: Final = ("text",)
+"""Where the text is if nobody says."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadSettings:
     """How input is found and read.
@@ -42,7 +46,7 @@ class ReadSettings:
     """
 
     format: Format = "auto"
-    text_fields: tuple[str, ...] = ("text",)
+    text_fields: tuple[str, ...] = DEFAULT_FIELDS
     columns: tuple[str, ...] = ()
     header: bool = True
     id_field: str | None = None

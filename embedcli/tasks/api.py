@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from embedcli.datatypes import Duplicate, Hit, OnLong, Role, Stage, Vectors
+    from embedcli.datatypes import ClusterMember, Duplicate, Hit, OnLong, Role, Stage, Vectors
     from embedcli.encode.catalog import Model
     from embedcli.tasks.build_settings import BuildReport
+    from embedcli.tasks.cluster import Method
 
 
 class Embedder:
@@ -247,5 +248,56 @@ def dedupe(
         return deduper.decide([Record(str(place), text) for place, text in enumerate(texts)])
     finally:
         deduper.close()
+        if model is None:
+            embedder.close()
+
+
+def cluster(
+    texts: Sequence[str],
+    *,
+    count: int | None = None,
+    method: Method | None = None,
+    threshold: float | None = None,
+    model: Embedder | None = None,
+    jobs: int = 1,
+    **settings: Any,
+) -> list[ClusterMember | None]:
+    """Return the cluster of each text, or None for one without a vector, such as a blank one.
+
+    Args:
+        texts: A sequence of strings, not one string.
+        count: How many clusters.
+        method: `kmeans`, `density`, `communities` or `threshold`; None for k-means where `count` or `auto` is
+            given, `threshold` where that is, else communities.
+        threshold: The lowest cosine to the text in the middle of a cluster.
+        model: None for the default model.
+        jobs: Threads that compare vectors; their number changes nothing.
+        **settings: Other fields of `embedcli.tasks.cluster.ClusterSettings`, such as `auto` and `seed`.
+
+    Raises:
+        TypeError: `texts` is one string, or a setting is not known.
+        UsageError: The settings make no sense together, or there are fewer texts than clusters.
+    """
+    from embedcli.datatypes import Record
+    from embedcli.tasks.cluster import ClusterSettings, cluster_rows, method_for
+    from embedcli.tasks.cluster_report import ClusterReport, count_terms
+    from embedcli.tasks.pool import Pool
+    from embedcli.vectors.clusters import group_stats
+
+    if isinstance(texts, str):
+        raise TypeError("texts is a sequence of strings; for one text write [text]")
+    by = method or method_for(count, threshold, auto=bool(settings.get("auto")))
+    wanted = ClusterSettings(by, count, threshold=threshold, **settings)
+    embedder = model or load_model()
+    pool = Pool(embedder.vectorizer(VectorSettings(normalize=True)))
+    try:
+        vectors = pool.gather(Record(str(place), text) for place, text in enumerate(texts))
+        found = cluster_rows(vectors, pool.weights, wanted, jobs)
+        stats = group_stats(vectors, found.labels, pool.weights)
+        ids = range(len(stats.sizes))
+        namer = count_terms(pool, found, len(ids))
+        return [*ClusterReport(pool, found, stats, ids, namer.names(ids), namer).members()]
+    finally:
+        pool.close()
         if model is None:
             embedder.close()

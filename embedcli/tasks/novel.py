@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from embedcli.datatypes import Vectors
+    from embedcli.tasks.pool import Pool
     from embedcli.tasks.remember import Memory
-    from embedcli.tasks.sample import Pool
 
     Rows = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float32]

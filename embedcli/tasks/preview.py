@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from embedcli.datatypes import KeptAt, NearPair, Preview, ScoreBin
 from embedcli.records.normal_form import normal_form
+from embedcli.reports import KeptAt, NearPair, Preview, ScoreBin
 from embedcli.tasks.carried import CarriedVectors
 from embedcli.tasks.dedupe import Deduper
 

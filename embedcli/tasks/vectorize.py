@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from embedcli.encode.catalog import EncoderSettings, Model
     from embedcli.encode.encoder import Encoder
     from embedcli.index.cache import VectorCache
+    from embedcli.tasks.topic_cuts import TopicCuts
 
 REMEMBERED_BYTES = 64 << 20
 """Memory for vectors of texts that were met in this run: some 40,000 vectors of 384 numbers."""
@@ -124,6 +125,13 @@ class Vectorizer:
     def room_tokens(self) -> int:
         """How many tokens of text fit beside the special tokens and the prompt."""
         return self.encoder.content_tokens - len(self.encoder.token_spans(self.prompt))
+
+    @cached_property
+    def topic_cuts(self) -> TopicCuts:
+        """What cuts texts where their meaning shifts."""
+        from embedcli.tasks.topic_cuts import TopicCuts
+
+        return TopicCuts(self)
 
     @property
     def is_lookup(self) -> bool:

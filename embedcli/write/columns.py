@@ -34,6 +34,14 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - columns(text))
 
 
+def visible(text: str, most: int = 1_000) -> str:
+    """Return the first characters of a text on one line, control characters as escapes."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in " ".join(text[:most].split())
+    )
+
+
 def _width(character: str) -> int:
     if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
         return 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import xxhash
 
-from embedcli.write.objects import dump, object_line
+from embedcli.write.added_fields import AddedFields
+from embedcli.write.objects import dump
 
 if TYPE_CHECKING:
     from embedcli.datatypes import Duplicate, Head, Record
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 MARKS = ("duplicate_group", "duplicate_of", "duplicate_score", "duplicate_stage")
 """Fields that `--mark` adds. A kept record is in the group that bears its number."""
-
-_LINE_END = re.compile(rb"\r?\n\Z|\r\Z")
-_NEEDS_QUOTES = re.compile('[",\r\n]')
 
 
 class Sink(Protocol):
@@ -107,58 +104,24 @@ class Filter:
 
 
 class Marks:
-    """Writes all records with the fields of `MARKS`; rows of a table and objects stay what they were before.
-
-    Other records become objects.
-    """
+    """Writes all records with the fields of `MARKS`; see `AddedFields`."""
 
     def __init__(self, output: Output) -> None:
         """Take the output."""
-        self._output = output
-        self._delimiter: str | None = None
+        self._added = AddedFields(output, MARKS)
 
     def head(self, head: Head) -> None:
         """Write the header with the columns of the marks."""
-        self._delimiter = head.delimiter
-        self._output.write(self._row(head.content, MARKS) if head.names_columns else head.content)
+        self._added.head(head)
 
     def kept(self, record: Record, number: int) -> None:
         """Write a record that is in its own group, or, blank, in none."""
-        self._write(record, (number or None, None, None, None))
+        self._added.write(record, (number or None, None, None, None))
 
     def dropped(self, record: Record, duplicate: Duplicate) -> None:
         """Write a record that is a duplicate."""
-        self._write(record, (duplicate.group, duplicate.kept, duplicate.score, duplicate.stage))
+        self._added.write(record, (duplicate.group, duplicate.kept, duplicate.score, duplicate.stage))
 
     def flush(self) -> None:
         """Hand on what is buffered."""
-        self._output.flush()
-
-    def _write(self, record: Record, values: tuple[Any, ...]) -> None:
-        if self._delimiter is not None:
-            is_row = bool(record.fields)
-            self._output.write(self._row(record.raw, values) if is_row else record.raw)
-            return
-        marks = dict(zip(MARKS, values, strict=True))
-        own = record.raw.rstrip()
-        if record.fields and own.endswith(b"}") and not set(MARKS) & set(record.fields):
-            # The object's own bytes, numbers and spaces as they were.
-            self._output.write(own[:-1] + b"," + dump(marks)[1:] + b"\n")
-            return
-        self._output.write(object_line(record, marks))
-
-    def _row(self, raw: bytes, values: tuple[Any, ...]) -> bytes:
-        """Return a row with more cells."""
-        delimiter = self._delimiter or ","
-        cells = "".join(delimiter + _cell(value, delimiter) for value in values)
-        end = _LINE_END.search(raw)
-        at = len(raw) if end is None else end.start()
-        return raw[:at] + cells.encode("utf-8", "surrogateescape") + (raw[at:] or b"\n")
-
-
-def _cell(value: object, delimiter: str) -> str:
-    """Return a cell's text, in quotes where a reader would take it for something else."""
-    text = "" if value is None else value if isinstance(value, str) else dump(value).decode()
-    if _NEEDS_QUOTES.search(text) or delimiter in text:
-        return '"' + text.replace('"', '""') + '"'
-    return text
+        self._added.flush()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from embedcli.write.columns import clip
+from embedcli.write.columns import clip, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from embedcli.datatypes import NearPair, Preview
+    from embedcli.reports import NearPair, Preview
     from embedcli.write.target import Output
 
 WIDTH: Final = 100
@@ -67,12 +67,4 @@ def _pairs(title: str, pairs: Sequence[NearPair], width: int) -> Iterator[str]:
     yield f"{title}:"
     for ids, texts, cosine in pairs:
         for start, own, text in zip((f"{cosine:8.4f}  ", " " * 10), ids, texts, strict=True):
-            yield clip(f"{start}{_visible(own)}: {_visible(text)}", width)
-
-
-def _visible(text: str) -> str:
-    """Return a text on one line, control characters as escapes."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in " ".join(text[:1000].split())
-    )
+            yield clip(f"{start}{visible(own)}: {visible(text)}", width)

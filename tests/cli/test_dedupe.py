@@ -148,6 +148,14 @@ def test_a_table_comes_back_byte_for_byte(program: Program, write: Write) -> Non
     assert b"\r\n\r\n" in marked
 
 
+def test_a_column_is_not_added_twice(program: Program) -> None:
+    (program.folder / "in.csv").write_bytes(b"body,duplicate_of\na,x\n")
+    refused = program("dedupe", "-q", "in.csv", "--column", "body", "--mark", "-o", "out.csv")
+    assert (refused.code, refused.out) == (2, b"")
+    assert "the table has a column 'duplicate_of' already\n" in refused.err
+    assert not (program.folder / "out.csv").exists()
+
+
 def test_objects_keep_their_bytes_and_take_marks(program: Program) -> None:
     lines = [
         b'{"text": "one thing",  "n": 1.50}\n',

@@ -135,3 +135,20 @@ def test_a_field_that_no_record_has_is_named(program: Program, write: Callable[.
         assert done.err == "embedcli: --where: no record has a field 'staus'\n"
         assert program("search", "dog", *place, "--where", 'meta.lang = "de"').err == ""
         assert program("search", "dog", *place, "--where", 'staus = "open"', "-q").err == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--column", "body"), "standard input is read as lines, which have no columns"),
+        (("--field", "body"), "standard input begins with no object that has the field 'body'"),
+    ],
+)
+def test_a_table_in_a_pipe_is_not_taken_for_lines(
+    program: Program, option: tuple[str, str], said: str
+) -> None:
+    refused = program("embed", *option, stdin=b"body,n\na text,1\n")
+    assert (refused.code, refused.out) == (2, b"")
+    assert refused.err.startswith(f"embedcli: {said}\nhint: --format ")
+    assert program("embed", *option, "-q", stdin=b"").ok().out == b""
+    assert program("embed", *option, "-q", "--format", "csv", stdin=b"body,n\na text,1\n").ok().objects

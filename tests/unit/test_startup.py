@@ -11,7 +11,7 @@ from tests.conftest import bare_environment
 
 HEAVY = {
     "huggingface_hub", "ignore", "numpy", "onnx", "onnxruntime", "optimum", "orjson", "platformdirs", "pyarrow",
-    "pydantic", "rensa", "rich", "scipy", "sklearn", "sqlite3", "tokenizers", "torch", "transformers", "xxhash",
+    "graspologic_native", "openTSNE", "PIL", "pydantic", "rensa", "rich", "scipy", "sklearn", "sqlite3", "tokenizers", "torch", "transformers", "xxhash",
     "asyncio", "concurrent", "multiprocessing", "tomllib", "http",
 }  # fmt: skip
 

@@ -82,8 +82,8 @@ def test_looking_at_the_first_line_has_an_end():
 @given(stream_bytes, block_sizes)
 def test_the_size_of_reads_does_not_matter(data, size):
     for form in ("auto", "lines", "whole", "csv", "jsonl"):
-        one = read_bytes(data, format=form, header=False, columns=("1",))
-        many = read_bytes(data, size, format=form, header=False, columns=("1",))
+        one = read_bytes(data, format=form, header=False, columns=() if form == "auto" else ("1",))
+        many = read_bytes(data, size, format=form, header=False, columns=() if form == "auto" else ("1",))
         assert (one.records, one.problems, one.counts) == (many.records, many.problems, many.counts)
 
 

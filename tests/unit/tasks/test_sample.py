@@ -14,9 +14,10 @@ from embedcli.encode.catalog import EncoderSettings, find_model
 from embedcli.tasks.carried import CarriedVectors
 from embedcli.tasks.hard_negatives import Mine, Mined, MiningSettings, mined_object
 from embedcli.tasks.novel import bound_of, find_novel, remember_all
+from embedcli.tasks.pool import Pool
 from embedcli.tasks.remember import MemorySettings, open_memory
 from embedcli.tasks.reservoir import random_records
-from embedcli.tasks.sample import Pool, alike, diverse, outlying, representative
+from embedcli.tasks.sample import alike, diverse, outlying, representative
 from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 from embedcli.vectors.metric import cosine
 from embedcli.vectors.normalize import normalize
