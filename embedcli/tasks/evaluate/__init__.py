@@ -1,0 +1,1 @@
+"""What `eval` measures: one module for each subcommand, and what they share."""
