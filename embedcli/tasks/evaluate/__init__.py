@@ -1,1 +1,1 @@
-"""What `eval` measures: one module for each subcommand, and what they share."""
+"""Measuring encoders and searches on the user's own data: one module for each command of `eval`."""
