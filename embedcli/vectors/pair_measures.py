@@ -1,7 +1,7 @@
 """How well scores of pairs agree with what people say of them: correlations, and labels told apart.
 
 Each measure can be taken of any choice of the pairs, some of them several times, as resampling wants it. What
-is sorted is sorted once: a choice costs O(n).
+is sorted is sorted once: a choice costs O(n). A measure that says nothing of a choice is NaN.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Correlation:
         self._groups = [np.unique(each, return_inverse=True)[1] for each in self._values]
 
     def pearson(self, rows: Rows) -> float:
-        """Return the linear correlation of these rows, -1 to 1; 0 where one side has one value only.
+        """Return the linear correlation of these rows, -1 to 1; NaN where one side has one value only.
 
         Source: K. Pearson, "Notes on regression and inheritance in the case of two parents", 1895.
         """
@@ -63,7 +63,7 @@ class RankedLabels:
         self._groups, self._labels = groups, np.asarray(labels, dtype=np.float64)
 
     def average_precision(self, rows: Rows) -> float:
-        """Return the precision at each score, weighted by the recall it adds, 0 to 1; 0 without a label.
+        """Return the precision at each score, weighted by the recall it adds, 0 to 1; NaN without a label.
 
         Equal scores are one step, as in scikit-learn: their order says nothing.
 
@@ -71,13 +71,13 @@ class RankedLabels:
         """
         found, every = self._cumulated(rows)
         if not len(found) or not found[-1]:
-            return 0.0
+            return float("nan")
         return float((np.diff(found, prepend=0) * found / every).sum() / found[-1])
 
     def roc_auc(self, rows: Rows) -> float:
         """Return how likely one with the label stands before one without, 0 to 1, equal scores a half.
 
-        Where all have it, or none has, 0.5.
+        NaN where all have it, or none has.
 
         Source: J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a receiver operating
         characteristic (ROC) curve", Radiology 143, 1982.
@@ -85,7 +85,7 @@ class RankedLabels:
         found, every = self._cumulated(rows)
         wrong = every - found
         if not len(found) or not found[-1] or not wrong[-1]:
-            return 0.5
+            return float("nan")
         before = found - np.diff(found, prepend=0) / 2
         return float((np.diff(wrong, prepend=0) * before).sum() / (found[-1] * wrong[-1]))
 
@@ -99,29 +99,29 @@ class RankedLabels:
 
 
 class Decisions:
-    """Yes or no of each pair, beside the label; measures where nothing is there to be found are 0."""
+    """Yes or no of each pair, beside the label."""
 
     def __init__(self, given: npt.NDArray[np.bool_], labels: npt.NDArray[np.bool_]) -> None:
         """Keep both, of shape (n,)."""
         self._given, self._labels = given, labels
 
     def precision(self, rows: Rows) -> float:
-        """Return the share of those said yes to that have the label, 0 to 1."""
+        """Return the share of those said yes to that have the label, 0 to 1; NaN where there are none."""
         right, given, _ = self._counts(rows)
-        return right / max(1, given)
+        return right / given if given else float("nan")
 
     def recall(self, rows: Rows) -> float:
-        """Return the share of those with the label that were said yes to, 0 to 1."""
+        """Return the share of those with the label that were said yes to, 0 to 1; NaN without any."""
         right, _, wanted = self._counts(rows)
-        return right / max(1, wanted)
+        return right / wanted if wanted else float("nan")
 
     def f1(self, rows: Rows) -> float:
-        """Return the harmonic mean of precision and recall, 0 to 1.
+        """Return the harmonic mean of precision and recall, 0 to 1; NaN with nothing to find or found.
 
         Source: C. J. van Rijsbergen, "Information Retrieval", 1979, chapter 7.
         """
         right, given, wanted = self._counts(rows)
-        return 2 * right / max(1, given + wanted)
+        return 2 * right / (given + wanted) if given + wanted else float("nan")
 
     def _counts(self, rows: Rows) -> tuple[int, int, int]:
         given, labels = self._given[rows], self._labels[rows]
@@ -180,5 +180,5 @@ def _correlation(first: Doubles, second: Doubles) -> float:
     lengths = float(np.sqrt((one @ one) * (two @ two)))
     # Means of equal numbers are off by their last bit.
     if not lengths or not np.ptp(first) or not np.ptp(second):
-        return 0.0
+        return float("nan")
     return float(np.clip(one @ two / lengths, -1.0, 1.0))
