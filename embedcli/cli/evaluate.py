@@ -2,8 +2,14 @@
 
 import typer
 
+from embedcli.cli.eval_pairs import pairs
+from embedcli.cli.eval_sts import sts
+
 eval_app = typer.Typer(
     no_args_is_help=True,
     help="Measure on your own data, with intervals, and gates for cron.",
     rich_markup_mode=None,
 )
+
+eval_app.command()(sts)
+eval_app.command()(pairs)

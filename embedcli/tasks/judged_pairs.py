@@ -96,17 +96,20 @@ class PairReader:
     """
 
     def __init__(
-        self, names: Sequence[str], read_value: Callable[[str], float], on_problem: OnProblem
+        self,
+        names_of: Callable[[Record], Sequence[str]],
+        read_value: Callable[[str], float],
+        on_problem: OnProblem,
     ) -> None:
         """Read nothing yet.
 
         Args:
-            names: See `judged_pair`.
+            names_of: What the three fields of a record are called; see `judged_pair`.
             read_value: Likewise.
             on_problem: Told of what is no pair, as soon as there was one that is.
         """
         self.blank = 0
-        self._names, self._read_value, self._on_problem = names, read_value, on_problem
+        self._names_of, self._read_value, self._on_problem = names_of, read_value, on_problem
 
     def read(self, records: Iterable[Record]) -> Iterator[JudgedPair]:
         """Yield the pairs; a record that is none, or has a blank text, is a problem.
@@ -131,14 +134,14 @@ class PairReader:
                 continue
             if not is_begun:
                 is_begun = True
-                for error in waiting:
-                    self._on_problem(_problem(error))
+                for earlier in waiting:
+                    self._on_problem(_problem(earlier))
             yield pair
         if waiting and not is_begun:
             raise waiting[0]
 
     def _pair(self, record: Record) -> JudgedPair:
-        pair = judged_pair(record, self._names, self._read_value)
+        pair = judged_pair(record, self._names_of(record), self._read_value)
         if not pair.left.strip() or not pair.right.strip():
             raise InputError(f"{place_of(record)}: a text is blank")
         return pair
