@@ -251,6 +251,22 @@ class GoldReport:
     confusion: tuple[Confusion, ...]
 
 
+class CurvePoint(NamedTuple):
+    """What a threshold would do.
+
+    Attributes:
+        threshold: Pairs with at least this cosine are taken.
+        pairs: How many those are.
+        precision: Of those, the share that belong together, 0 to 1.
+        recall: Of all that belong together, the share that is taken, 0 to 1.
+    """
+
+    threshold: float
+    pairs: int
+    precision: float
+    recall: float
+
+
 class Figure(NamedTuple):
     """One measured number, as it is shown.
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from embedcli.cli.eval_calibrate import calibrate
 from embedcli.cli.eval_pairs import pairs
 from embedcli.cli.eval_sts import sts
 
@@ -13,3 +14,4 @@ eval_app = typer.Typer(
 
 eval_app.command()(sts)
 eval_app.command()(pairs)
+eval_app.command()(calibrate)

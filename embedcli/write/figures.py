@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from embedcli.reports import CurvePoint
 from embedcli.write.added_fields import cell
 from embedcli.write.objects import dump
 from embedcli.write.table import write_table
@@ -49,6 +50,17 @@ def write_figure_objects(shown: Sequence[Figure], output: Output) -> None:
     """Write an object a line: see docs/json.md."""
     for each in shown:
         output.write(dump(each._asdict()) + b"\n")
+
+
+def write_curve(curve: Sequence[CurvePoint], output: Output, *, as_json: bool) -> None:
+    """Write the points of a curve: an object a line, or a table with tabs and a header."""
+    if not as_json:
+        output.write("\t".join(CurvePoint._fields).encode() + b"\n")
+    for point in curve:
+        if as_json:
+            output.write(dump(point._asdict()) + b"\n")
+        else:
+            output.write(f"{point[0]:.6f}\t{point[1]}\t{point[2]:.6f}\t{point[3]:.6f}\n".encode())
 
 
 def write_items(evaluation: Evaluation, output: Output, *, as_json: bool) -> int:
