@@ -39,20 +39,20 @@ class LearningWork(Work):
 
         if learning.load is not None:
             trained, saved = read_head(learning.load)
-            self._open_vectors(saved)
+            self.open_vectors(saved)
             check_source(saved, source_of(self.vectorizer_used, saved.dim))
             self.run.notice(f"{learning.load}: {len(trained.labels)} labels, {trained.how}")
             return trained, saved
         from embedcli.cli.classify_parts import read_labels
 
         named = read_labels(learning)
-        self._open_vectors(None)
+        self.open_vectors(None)
         trained = (
             self._from_names(named) if learning.examples is None else self._from_examples(learning, named)
         )
         return trained, source_of(self.vectorizer_used, trained.head.dim)
 
-    def _open_vectors(self, saved: "HeadSource | None") -> None:
+    def open_vectors(self, saved: "HeadSource | None") -> None:
         """Open what makes vectors: an encoder, or those that are ready."""
         if self.typed.carries_vectors:
             from embedcli.tasks.carried import CarriedVectors

@@ -150,8 +150,13 @@ def read_labels(learning: Learning) -> "LabelSet | None":
     return read_label_set(records, learning.template)
 
 
-def read_example_records(file: str, reading: "ReadOptions") -> "list[Record]":
-    """Return the records of `--examples`, read like the input; its format goes by its own extension.
+def read_example_records(file: str, reading: "ReadOptions", option: str = "--examples") -> "list[Record]":
+    """Return the records of a file of examples, read like the input; its format goes by its own extension.
+
+    Args:
+        file: Which.
+        reading: What was typed about reading.
+        option: What named the file, for messages.
 
     Raises:
         UsageError: There is nothing in it, or it cannot be read whole.
@@ -159,7 +164,7 @@ def read_example_records(file: str, reading: "ReadOptions") -> "list[Record]":
     settings = reading.settings()
     if file.removesuffix(".gz").endswith(_EXTENSIONS):
         settings.pop("format", None)
-    return _records("--examples", file, settings)
+    return _records(option, file, settings)
 
 
 def check_stdin(files: dict[str, str | None], *, stdin_is_taken: bool) -> None:

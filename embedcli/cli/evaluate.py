@@ -3,6 +3,8 @@
 import typer
 
 from embedcli.cli.eval_calibrate import calibrate
+from embedcli.cli.eval_classify import classify
+from embedcli.cli.eval_cluster import cluster
 from embedcli.cli.eval_pairs import pairs
 from embedcli.cli.eval_sts import sts
 
@@ -14,4 +16,6 @@ eval_app = typer.Typer(
 
 eval_app.command()(sts)
 eval_app.command()(pairs)
+eval_app.command()(classify)
+eval_app.command()(cluster)
 eval_app.command()(calibrate)

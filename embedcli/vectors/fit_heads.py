@@ -154,7 +154,7 @@ def names_help(examples: Examples, names: Vectors) -> bool:
 
 def _with_names(examples: Examples) -> tuple[Vectors, npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
     """Return vectors, targets and weights, the names among them."""
-    weights = np.ones(len(examples.vectors))
+    weights = np.ones(len(examples.targets))
     if examples.names is None:
         return examples.vectors, examples.targets, weights
     labels = len(examples.names)

@@ -56,7 +56,7 @@ def k_means(
     """Return a label for each row, shape (n,), int64, from 0; a few of them may have no row.
 
     Args:
-        vectors: Shape (n, dim), float32, unit length, no two equal.
+        vectors: Shape (n, dim), float32, unit length, no two equal; or sparse ones.
         weights: Shape (n,), float32: how often each row counts.
         count: Clusters, from 1 to n.
         seed: Of the starts.
@@ -64,8 +64,8 @@ def k_means(
         start: Shape (count, dim), float32: centroids to begin with, instead of starts.
         starts: How many are tried, at the most.
     """
-    rows = spread_rows(np.arange(len(vectors)), max(START_ROWS, START_ROWS_EACH * count))
-    some, own = (vectors, weights) if len(rows) == len(vectors) else (vectors[rows], weights[rows])
+    rows = spread_rows(np.arange(vectors.shape[0]), max(START_ROWS, START_ROWS_EACH * count))
+    some, own = (vectors, weights) if len(rows) == vectors.shape[0] else (vectors[rows], weights[rows])
     tries = min(starts, STARTS[int(np.searchsorted(START_CELLS, len(rows) * count))])
     seeds = np.random.SeedSequence(seed).generate_state(tries)
 
@@ -77,10 +77,10 @@ def k_means(
         warnings.simplefilter("ignore", ConvergenceWarning)
         if start is None:
             best = min(in_blocks(tries, 1, run, jobs), key=lambda found: float(found.inertia_))
-            if len(rows) == len(vectors):
+            if len(rows) == vectors.shape[0]:
                 return np.asarray(best.labels_, dtype=np.int64)
             start = best.cluster_centers_
-        if len(vectors) * count <= BATCH_CELLS:
+        if vectors.shape[0] * count <= BATCH_CELLS:
             found = KMeans(count, init=start, n_init=1)
         else:
             found = MiniBatchKMeans(
