@@ -69,10 +69,10 @@ class RankedLabels:
 
         Source: G. Salton, M. J. McGill, "Introduction to Modern Information Retrieval", 1983.
         """
-        found, every = self._cumulated(rows)
+        added, found, every = self._counts(rows)
         if not len(found) or not found[-1]:
             return float("nan")
-        return float((np.diff(found, prepend=0) * found / every).sum() / found[-1])
+        return float((added * found / every).sum() / found[-1])
 
     def roc_auc(self, rows: Rows) -> float:
         """Return how likely one with the label stands before one without, 0 to 1, equal scores a half.
@@ -82,20 +82,23 @@ class RankedLabels:
         Source: J. A. Hanley, B. J. McNeil, "The meaning and use of the area under a receiver operating
         characteristic (ROC) curve", Radiology 143, 1982.
         """
-        found, every = self._cumulated(rows)
-        wrong = every - found
-        if not len(found) or not found[-1] or not wrong[-1]:
+        added, found, every = self._counts(rows)
+        if not len(found) or not found[-1] or found[-1] == every[-1]:
             return float("nan")
-        before = found - np.diff(found, prepend=0) / 2
-        return float((np.diff(wrong, prepend=0) * before).sum() / (found[-1] * wrong[-1]))
+        # Of each with the label: those without it that stand before it, and half of those beside it.
+        wrong = every - found
+        above = wrong.copy()
+        above[1:] += wrong[:-1]
+        return float(1 - (added * above).sum() / (2 * found[-1] * wrong[-1]))
 
-    def _cumulated(self, rows: Rows) -> tuple[Doubles, Doubles]:
-        """Return, by score, how many with the label there are down to it, and how many at all."""
+    def _counts(self, rows: Rows) -> tuple[Doubles, Doubles, Doubles]:
+        """Return, by score, how many with the label have it, how many down to it, and how many at all."""
         groups = self._groups[rows]
         every = np.bincount(groups, minlength=self._count)
         found = np.bincount(groups, weights=self._labels[rows], minlength=self._count)
         there = every > 0
-        return np.cumsum(found[there]), np.cumsum(every[there]).astype(np.float64)
+        added: Doubles = found[there]
+        return added, np.cumsum(added), np.cumsum(every[there]).astype(np.float64)
 
 
 class Decisions:

@@ -68,7 +68,7 @@ def _centred(found: Measurement) -> Measurement:
     """Return a measurement whose resamples lie around its value.
 
     A resample has some texts twice and others not at all, so that fewer cells of the table are filled and
-    labels and clusters seem to agree more: with 77 labels of 40 texts by 0.01, more than the interval is wide.
+    labels and clusters seem to agree more: with 77 labels of 40 texts by 0.01, as much as intervals are wide.
 
     Source: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 10, for the bias.
     """

@@ -31,7 +31,12 @@ from embedcli.tasks.evaluate.sts import evaluate_sts
 from embedcli.tasks.judged_pairs import ScoredPairs
 from embedcli.vectors.normalize import normalize
 
-WORDS = "red green blue white black pink grey gold".split()
+WORDS = ["red", "green", "blue", "white", "black", "pink", "grey", "gold"]
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch):
+    monkeypatch.setattr("embedcli.vectors.resampling.RESAMPLES", 200)
 
 
 def scored(count=400, seed=0):
