@@ -97,7 +97,7 @@ class RankedLabels:
         every = np.bincount(groups, minlength=self._count)
         found = np.bincount(groups, weights=self._labels[rows], minlength=self._count)
         there = every > 0
-        added: Doubles = found[there]
+        added: Any = found[there]
         return added, np.cumsum(added), np.cumsum(every[there]).astype(np.float64)
 
 
