@@ -32,17 +32,24 @@ Doubles = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Doubles]
 
 SIZES = (50, 100, 300)
-MADE: dict[str, Draw] = {
-    "nDCG-like: 25 % zeros, 35 % ones": lambda random, count: np.select(
-        [random.random(count) < 0.25, random.random(count) < 0.35 / 0.75],
-        [0.0, 1.0],
-        random.beta(2, 2, count),
+RANKS = np.arange(1, 11)
+RANK_SHARES = np.append(0.45 * 0.55 ** np.arange(9), 0.55**9)
+MADE: dict[str, tuple[Draw, float]] = {
+    "nDCG-like: 25 % zeros, 35 % ones": (
+        lambda random, count: random.choice([0.0, 1.0, np.nan], count, p=[0.25, 0.35, 0.4]),
+        0.35 + 0.4 / 2,
     ),
-    "hits, 70 % of queries": lambda random, count: (random.random(count) < 0.7).astype(np.float64),
-    "hits, 90 % of queries": lambda random, count: (random.random(count) < 0.9).astype(np.float64),
-    "reciprocal ranks": lambda random, count: 1.0 / np.minimum(random.geometric(0.45, count), 10),
-    "mostly low, skewed": lambda random, count: random.beta(0.3, 3, count),
+    "hits, 70 % of queries": (lambda random, count: 1.0 * (random.random(count) < 0.7), 0.7),
+    "hits, 90 % of queries": (lambda random, count: 1.0 * (random.random(count) < 0.9), 0.9),
+    "reciprocal ranks to 10": (
+        lambda random, count: 1.0 / random.choice(RANKS, count, p=RANK_SHARES),
+        float((RANK_SHARES / RANKS).sum()),
+    ),
+    "mostly low, skewed": (lambda random, count: random.beta(0.3, 3, count), 0.3 / 3.3),
 }
+"""What draws a population, and its mean; what is not a number stands for one between 0 and 1."""
+
+ROUNDING = 1e-9
 
 
 def main() -> None:
@@ -52,10 +59,10 @@ def main() -> None:
     arguments = parser.parse_args()
     draws = dict(MADE)
     if arguments.values:
-        draws |= {name: drawer(values) for name, values in read_values(arguments.values).items()}
+        found = read_values(arguments.values)
+        draws |= {name: (drawer(values), float(values.mean())) for name, values in found.items()}
     print(f"{'mean of':44} items  interval  plain percentiles  equal systems with p > .05")
-    for name, draw in draws.items():
-        truth = draw(np.random.default_rng(0), 4_000_000).mean()
+    for name, (draw, truth) in draws.items():
         for count in SIZES:
             held, plain, equal = means(draw, truth, count, arguments.experiments)
             print(f"{name:44} {count:5}  {held:8.1%}  {plain:17.1%}  {equal:26.1%}", flush=True)
@@ -69,16 +76,21 @@ def means(draw: Draw, truth: float, count: int, experiments: int) -> tuple[float
     held = plain = equal = 0
     for number in range(experiments):
         random = np.random.default_rng((1, number, count))
-        values = draw(random, count)
+        values = filled(draw(random, count), random)
         resampled = resampled_means(values, number)
         low, high = mean_interval(values, resampled)
-        held += low <= truth <= high
+        held += low - ROUNDING <= truth <= high + ROUNDING
         low, high = percentile_interval(resampled)
-        plain += low <= truth <= high
+        plain += low - ROUNDING <= truth <= high + ROUNDING
         # Two systems of one quality that fail at different queries.
-        other = np.where(random.random(count) < 0.5, values, draw(random, count))
+        other = np.where(random.random(count) < 0.5, values, filled(draw(random, count), random))
         equal += permutation_p(values, other, number) > 0.05
     return held / experiments, plain / experiments, equal / experiments
+
+
+def filled(values: Doubles, random: np.random.Generator) -> Doubles:
+    """Return values with one between 0 and 1 for each that is not a number."""
+    return np.where(np.isnan(values), random.beta(2, 2, len(values)), values)
 
 
 def correlations(count: int, experiments: int) -> float:
