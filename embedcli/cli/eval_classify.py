@@ -63,7 +63,12 @@ def classify(
     from embedcli.cli.terminal import Progress
     from embedcli.cli.work import read_inputs
     from embedcli.datatypes import STDIN_NAME
-    from embedcli.tasks.evaluate.classification import Learning, evaluate_classification, parse_shots
+    from embedcli.tasks.evaluate.classification import (
+        Learning,
+        count_alone,
+        evaluate_classification,
+        parse_shots,
+    )
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     learning = Learning(parse_shots(shots), draws, report.seed)
@@ -77,4 +82,9 @@ def classify(
         if train is not None:
             learnt = work.read(read_example_records(train, reading, "--train"), label)
         texts = work.read(work.records(), label)
+    alone = 0 if learnt is not None else count_alone(texts)
+    if alone:
+        run.notice(
+            f"{alone} labels have one text: there is no other to learn them from, and it counts as wrong"
+        )
     finish_eval(run, evaluate_classification(texts, learnt, learning), report, gates)

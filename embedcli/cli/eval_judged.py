@@ -81,7 +81,7 @@ class JudgedInputs:
         Raises:
             InputError: There are none.
         """
-        from embedcli.errors import InputError
+        from embedcli.errors import InputError, MissingPathError
         from embedcli.tasks.judged_pairs import PairReader, score_judged
 
         on_problem = self._with_hint(run.on_problem)
@@ -89,8 +89,11 @@ class JudgedInputs:
         records = self.inputs.records(run.counts, on_problem, on_progress)
         try:
             found = score_judged(reader.read(records), vectorizer, on_vectors)
+        except MissingPathError:
+            raise
         except InputError as error:
-            raise InputError(str(error), hint=self.judgement.hint) from error
+            hint = "; ".join(filter(None, (self.judgement.hint, error.hint)))
+            raise InputError(str(error), hint=hint) from error
         run.stop_if_nothing_was_read()
         if not found.ids:
             raise InputError("no pairs in the input", hint=self.judgement.hint)

@@ -79,7 +79,9 @@ def _show(run: "Run", evaluation: "Evaluation", report: "ReportOptions") -> None
             write_figures(shown, output)
     if report.per_item is not None:
         with open_output(report.per_item) as output:
-            write_items(evaluation, output, as_json=report.per_item.endswith((".jsonl", ".json")))
+            count = write_items(evaluation, output, as_json=report.per_item.endswith((".jsonl", ".json")))
+        if not count:
+            run.notice(f"--per-query: no measure of eval {evaluation.task} is a mean of values of items")
     if report.save is not None:
         with open_output(report.save) as output:
             write_saved(evaluation, output)

@@ -23,7 +23,7 @@ DESCRIPTION_FIELDS: Final = ("description", "text")
 PLACE: Final = "{}"
 """In a template: where the name goes."""
 
-_MOST_LABELS: Final = 10_000
+MOST_LABELS: Final = 10_000
 _HUMPS: Final = re.compile(r"(?<=[a-z]{2})(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 
 
@@ -114,8 +114,8 @@ def check_labels(labels: Sequence[str]) -> None:
     if len(labels) < 2:
         found = f"only one label, {labels[0]!r}" if labels else "no labels"
         raise UsageError(f"{found}: two at least are needed to choose from")
-    if len(labels) > _MOST_LABELS:
-        raise UsageError(f"{len(labels)} labels, {_MOST_LABELS} at most")
+    if len(labels) > MOST_LABELS:
+        raise UsageError(f"{len(labels)} labels, {MOST_LABELS} at most")
 
 
 def label_vectors(found: LabelSet, vectors: RecordVectors) -> Vectors:

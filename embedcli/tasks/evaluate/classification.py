@@ -101,6 +101,13 @@ def evaluate_classification(
     return Evaluation("classify", asked.ids, "texts", tuple(measurements), chance, about)
 
 
+def count_alone(texts: LabelledTexts) -> int:
+    """Return how many labels have one text only."""
+    import numpy as np
+
+    return int((np.bincount(texts.targets) == 1).sum())
+
+
 def parse_shots(typed: str) -> tuple[int | None, ...]:
     """Return the numbers of examples that `1,4,all` means; None for all.
 

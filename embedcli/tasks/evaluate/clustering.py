@@ -37,17 +37,19 @@ def evaluate_clusters(texts: LabelledTexts, seed: int, jobs: int = 1) -> Evaluat
         jobs: Threads; their number changes nothing.
 
     Raises:
-        InputError: There are fewer than two labels.
-        UsageError: There are fewer different texts than labels.
+        InputError: There are fewer than two labels, or fewer different texts than labels.
     """
     import numpy as np
 
     from embedcli.vectors.contingency import Contingency
+    from embedcli.vectors.distinct import distinct_rows
 
     if len(texts.labels) < 2:
         raise InputError(f"all texts have the label {texts.labels[0]!r}: there is nothing to tell apart")
     weights = np.ones(len(texts.texts), dtype=np.float32)
-    count = len(texts.labels)
+    count, different = len(texts.labels), len(distinct_rows(texts.vectors)[0])
+    if different < count:
+        raise InputError(f"{count} labels, and {different} different texts: too few for as many clusters")
     found: dict[str, Labels] = {}
     for name, settings in (
         ("k-means", ClusterSettings("kmeans", count, seed=seed)),

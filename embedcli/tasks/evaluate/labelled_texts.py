@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from embedcli.datatypes import Problem
 from embedcli.errors import InputError
 from embedcli.tasks.judged_pairs import item_ids, place_of
+from embedcli.tasks.label_set import MOST_LABELS
 from embedcli.tasks.labelled import labels_of, missing_field
 from embedcli.tasks.pipeline import batches
 
@@ -54,7 +55,7 @@ def read_labelled_texts(
         on_problem: Told of records that have no label, or several.
 
     Raises:
-        InputError: There are none, or no record has the field.
+        InputError: There are none, no record has the field, or there are too many labels.
     """
     import numpy as np
 
@@ -72,6 +73,8 @@ def read_labelled_texts(
         raise reader.nothing()
     whole = np.concatenate(parts)
     labels = tuple(sorted(set(owned)))
+    if len(labels) > MOST_LABELS:
+        raise InputError(f"{len(labels)} different labels in field {field!r}, {MOST_LABELS} at most")
     place = {label: number for number, label in enumerate(labels)}
     return LabelledTexts(
         item_ids(kept),
