@@ -112,9 +112,9 @@ def test_labels_are_found_and_clusters_agree_with_them(program, write):
         "--train",
         "train.csv",
         "--shots",
-        "1,all",
-        "--draws",
         "2",
+        "--draws",
+        "1",
         "--per-query",
         "items.tsv",
     )
@@ -123,9 +123,9 @@ def test_labels_are_found_and_clusters_agree_with_them(program, write):
     assert "1 blank record left out" in done.err
     found = figures(done)
     assert [*dict.fromkeys(system for system, _ in found)] == ["logistic", "knn", "mean", "bag of words"]
-    assert found["mean", "accuracy"]["value"] > 0.9
-    assert found["mean", "accuracy@1"]["queries"] == 50
-    assert len((program.folder / "items.tsv").read_text().splitlines()) == 1 + 4 * 2 * 50
+    assert found["mean", "accuracy@2"]["value"] > 0.8
+    assert found["mean", "accuracy@2"]["queries"] == 50
+    assert len((program.folder / "items.tsv").read_text().splitlines()) == 1 + 4 * 50
     clustered = evaluate(program, "cluster", *options)
     assert clustered.code == 3
     found = figures(clustered)
