@@ -128,13 +128,12 @@ MaxItems: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
-Models: TypeAlias = Annotated[
+Against: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "-m",
-        "--model",
-        metavar="NAME|DIR",
-        help="Model name or folder; repeat to compare with the first. Default: EMBEDCLI_MODEL.",
+        "--against",
+        metavar="MODEL",
+        help="Another model, compared with the first; repeatable.",
         show_default=False,
     ),
 ]

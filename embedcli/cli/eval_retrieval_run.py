@@ -145,10 +145,7 @@ def evaluate_index(
     judged = judging.with_relevant(read_judgements(qrels), run.notice)
     questions, judged = judging.judged_queries(read_queries(None, queries, [], run), judged, run.notice)
     asker = Asker(stack, asked, encoding, run)
-    if files is None:
-        index = index_to_read(typed.index)
-    else:
-        index = asker.index_corpus(files.corpus, corpus)
+    index = index_to_read(typed.index) if files is None else asker.index_corpus(files.corpus, corpus)
     facts = settings_of([index])
     judging.tell_missing(judged, asker.known(index, judged), run.notice)
     found = asker.ask(index, facts, questions)

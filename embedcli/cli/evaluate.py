@@ -2,6 +2,7 @@
 
 import typer
 
+from embedcli.cli.eval_rank import rank
 from embedcli.cli.eval_retrieval import retrieval
 
 eval_app = typer.Typer(
@@ -11,3 +12,4 @@ eval_app = typer.Typer(
 )
 
 eval_app.command()(retrieval)
+eval_app.command()(rank)
