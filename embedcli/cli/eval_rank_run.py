@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from embedcli.cli.work import Work
     from embedcli.reports import Evaluation
     from embedcli.tasks.evaluate.rank import Halves
+    from embedcli.tasks.vectorize import Vectorizer
     from embedcli.vectors.ranking_measures import RankingMetric
 
 
@@ -49,10 +50,10 @@ def evaluate(
     encodings = [plain, *(replace(plain, model=name, variant=None) for name in against)]
     # Before the input is read: a name that is wrong is told at once.
     opened = [replace(work, encoding=encoding).vectorizer() for encoding in encodings]
-    systems = {
-        (name or vectorizer.model.manifest.name): vectorizer
-        for name, vectorizer in zip((encoding.model for encoding in encodings), opened, strict=True)
-    }
+    systems: dict[str, Vectorizer] = {}
+    for encoding, vectorizer in zip(encodings, opened, strict=True):
+        name = vectorizer.model.manifest.name
+        systems[str(encoding.model) if name in systems else name] = vectorizer
     halves = _halves(work, names, max_items)
     ranks = {}
     for name, vectorizer in systems.items():

@@ -119,7 +119,8 @@ def halves_of_pairs(pairs: Iterable[Pair], at_most: int | None, on_notice: Calla
         right.setdefault(pair.left, set()).add(numbers.setdefault(pair.right, len(numbers)))
     if len(numbers) < 2:
         raise InputError(
-            f"{len(whole)} pairs with {len(numbers)} different second texts: there is nothing to rank"
+            f"{len(whole)} pairs with {len(numbers)} different second texts: there is nothing to rank",
+            hint="--pairs A,B says where the two texts are",
         )
     asked = whole
     if at_most is not None and len(whole) > at_most:

@@ -36,8 +36,8 @@ _MODES: Final[dict[str, SearchMode]] = {
 }
 
 DEFAULT_DEPTH: Final = 100
-_QUERIES_AT_A_TIME: Final = 256
-"""With a hundred hits each, whose texts are in memory: some 50 MB."""
+_QUERIES_AT_A_TIME: Final = 32
+"""With some hundred hits each, whose texts are in memory: some 50 MB."""
 
 
 class Look(NamedTuple):
