@@ -2,8 +2,14 @@
 
 import typer
 
+from embedcli.cli.eval_rank import rank
+from embedcli.cli.eval_retrieval import retrieval
+
 eval_app = typer.Typer(
     no_args_is_help=True,
     help="Measure on your own data, with intervals, and gates for cron.",
     rich_markup_mode=None,
 )
+
+eval_app.command()(retrieval)
+eval_app.command()(rank)
