@@ -1,14 +1,14 @@
 """How good an encoder is, through the program itself.
 
-    python benchmarks/quality.py --sts stsb-test.csv --retrieval scifact/
-    python benchmarks/quality.py --sts stsb-test.csv --retrieval scifact/ --model static
+    python benchmarks/quality.py --sts stsb-test.csv
+    python benchmarks/quality.py --sts stsb-test.csv --model static
     python benchmarks/quality.py --retrieval scifact/ --modes
     python benchmarks/quality.py --retrieval scifact/ --modes --sparse my-splade
     python benchmarks/quality.py --retrieval scifact/ --cascade static,default
 
 `--sts` is CSV without a header: two sentences and a score. `--retrieval` is a folder with `corpus.jsonl`
-(`_id`, `title`, `text`), `queries.jsonl` and `qrels.tsv` (query, document, relevance) or `qrels.jsonl`. Prints
-Spearman's rank correlation and nDCG@10 of vectors alone, both x 100; with `--modes` nDCG@10 and recall@2 by
+(`_id`, `title`, `text`), `queries.jsonl` and judgements, as `embedcli eval retrieval` takes it, which measures
+hybrid, dense and BM25 by itself. Prints Spearman's rank correlation x 100; with `--modes` nDCG@10 and recall@2 by
 what ranks, with `--sparse` by a learned sparse model's weights; for a cascade, nDCG@10 and the share of queries that the second encoder was asked, by margin, beside
 a random choice of as many. Needs scipy, which scikit-learn brings along.
 """
@@ -18,13 +18,16 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import math
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from embedcli.records.judgements import Judgements, find_collection, read_judgements
+from embedcli.tasks.evaluate.judged import with_relevant
+from embedcli.vectors.ranking_measures import parse_metrics, query_values
 
 TOP_K = 10
 PARTS_PER_DOCUMENT = 5
@@ -63,15 +66,6 @@ def main() -> None:
             print(f"STS, Spearman x 100: {100 * spearman(arguments.sts, Path(work), arguments.model):.2f}")
         if arguments.retrieval and arguments.modes:
             modes(arguments.retrieval, Path(work), arguments.model, arguments.sparse)
-        elif arguments.retrieval:
-            for on_long in ("truncate", "pool"):
-                index = Path(work) / f"{on_long}.emb"
-                build(arguments.retrieval, index, arguments.model, on_long)
-                ranked = ndcg_by_query(arguments.retrieval, Path(work), "-i", index, "--mode", "dense")
-                value = statistics.fmean(ranked.values())
-                print(
-                    f"retrieval, one vector a document (--on-long {on_long}), nDCG@{TOP_K} x 100: {100 * value:.2f}"
-                )
 
 
 def run(*arguments: object) -> bytes:
@@ -111,32 +105,29 @@ def modes(folder: Path, work: Path, model: str, sparse: str | None = None) -> No
         build(folder, index, model, on_long, sparse)
         for mode in SPARSE_MODES if sparse else MODES:
             hits = hits_by_query(folder, work, "-i", index, *mode)
-            gain = statistics.fmean(ndcg(hits, folder).values())
-            found = statistics.fmean(recall(hits, folder, 2))
+            gain = statistics.fmean(values(hits, folder, f"nDCG@{TOP_K}").values())
+            found = statistics.fmean(values(hits, folder, "recall@2").values())
             print(f"{on_long:14}  {100 * gain:7.2f}  {found:8.3f}  {' '.join(mode)}")
 
 
-def recall(hits: dict[str, list[dict[str, object]]], folder: Path, top_k: int) -> list[float]:
-    """Return the share of each query's relevant documents that is among the first hits."""
-    relevant = relevance(folder)
-    return [
-        sum(str(hit["id"]) in relevant[query] for hit in found[:top_k]) / len(relevant[query])
-        for query, found in hits.items()
-    ]
-
-
-def relevance(folder: Path) -> dict[str, dict[str, int]]:
+def relevance(folder: Path) -> Judgements:
     """Return the relevant documents of each query, with their grade."""
-    relevant: dict[str, dict[str, int]] = {}
-    if (folder / "qrels.jsonl").exists():
-        for row in map(json.loads, (folder / "qrels.jsonl").open(encoding="utf-8")):
-            relevant.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
-        return relevant
-    with (folder / "qrels.tsv").open(encoding="utf-8", newline="") as stream:
-        for query, document, grade in csv.reader(stream, delimiter="\t"):
-            if grade.isdecimal() and int(grade) > 0:
-                relevant.setdefault(query, {})[document] = int(grade)
-    return relevant
+    return with_relevant(read_judgements(find_collection(str(folder)).judgements), print)
+
+
+def values(hits: dict[str, list[dict[str, object]]], folder: Path, metric: str) -> dict[str, float]:
+    """Return a metric of `eval retrieval` for each query."""
+    import numpy as np
+
+    relevant = relevance(folder)
+    return {
+        query: query_values(
+            parse_metrics([metric]),
+            np.array([relevant[query].get(str(hit["id"]), 0.0) for hit in found]),
+            np.array([grade for grade in relevant[query].values() if grade > 0]),
+        ).item()
+        for query, found in hits.items()
+    }
 
 
 def hits_by_query(
@@ -167,21 +158,7 @@ def hits_by_query(
 
 def ndcg_by_query(folder: Path, work: Path, *options: object) -> dict[str, float]:
     """Return nDCG@10 of each query that has a relevant document."""
-    return ndcg(hits_by_query(folder, work, *options), folder)
-
-
-def ndcg(hits: dict[str, list[dict[str, object]]], folder: Path) -> dict[str, float]:
-    """Return nDCG@10 of each query.
-
-    Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002, with the
-    relevance itself as gain, as the BEIR benchmark has it.
-    """
-    relevant = relevance(folder)
-    return {
-        query: discounted([relevant[query].get(str(hit["id"]), 0) for hit in found])
-        / discounted(sorted(relevant[query].values(), reverse=True)[:TOP_K])
-        for query, found in hits.items()
-    }
+    return values(hits_by_query(folder, work, *options), folder, f"nDCG@{TOP_K}")
 
 
 def cascade(folder: Path, work: Path, models: str) -> None:
@@ -213,11 +190,6 @@ def cascade(folder: Path, work: Path, models: str) -> None:
             for some in (set(rng.sample(sorted(hits), len(asked))) for _ in range(200))
         )
         print(f"{margin:6}  {len(asked) / len(hits):8.0%}  {100 * value:7.2f}  {100 * chance:13.2f}")
-
-
-def discounted(gains: list[int]) -> float:
-    """Return the gain of a ranking, discounted by the logarithm of the rank."""
-    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, start=1))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from embedcli.cli.eval_calibrate import calibrate
 from embedcli.cli.eval_classify import classify
 from embedcli.cli.eval_cluster import cluster
 from embedcli.cli.eval_pairs import pairs
+from embedcli.cli.eval_rank import rank
+from embedcli.cli.eval_retrieval import retrieval
 from embedcli.cli.eval_sts import sts
 
 eval_app = typer.Typer(
@@ -14,6 +16,8 @@ eval_app = typer.Typer(
     rich_markup_mode=None,
 )
 
+eval_app.command()(retrieval)
+eval_app.command()(rank)
 eval_app.command()(sts)
 eval_app.command()(pairs)
 eval_app.command()(classify)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import replace
@@ -27,7 +28,10 @@ ALIKE_RATIO: Final = 0.95
 same in the same order: in a line of a log, one number makes another event."""
 
 _MORE = 4
-"""So many times as many chunks are asked for where those that were found make too few hits."""
+"""At most so many times as many chunks are asked for where those that were found make too few hits."""
+
+_SPARE: Final = 1.25
+"""So many times as many as would do if further chunks made as many hits as those that were found."""
 
 _WORD = re.compile(r"\w+")
 
@@ -140,12 +144,14 @@ def enough_hits(
     missing: Sequence[int] = range(queries)
     count = settings.top_k
     while missing:
-        short = []
+        short, more = [], 0.0
         for number, hits in zip(missing, search(missing, count), strict=True):
             answers[number] = put_together(hits, settings)
             if len(answers[number]) < settings.top_k and len(hits) >= count:
                 short.append(number)
-        missing, count = short, _MORE * count
+                # As many again as the found ones suggest, and a little more.
+                more = max(more, min(_MORE, _SPARE * settings.top_k / max(1, len(answers[number]))))
+        missing, count = short, math.ceil(count * more)
     return answers
 
 
