@@ -25,7 +25,7 @@ LEAST_TEXTS: Final = 4
 """Of fewer, nothing unbiased can be said. Source: Song et al., as in `linear_cka`."""
 
 PERSISTENCE: Final = 0.9
-"""Of rank-biased overlap: the first ten places have 86 % of the weight. Source: Webber et al., section 4.3."""
+"""Of rank-biased overlap: ten places have 86 % of the weight. Source: Webber et al., section 4.3."""
 
 JACKKNIFE_GROUPS: Final = 20
 """Parts that are left out in turn. Source: B. Efron and R. Tibshirani, "An introduction to the bootstrap",
