@@ -15,9 +15,10 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from embedcli.errors import InputError, UsageError
+from embedcli.errors import UsageError
 from embedcli.records.normal_form import normal_form
 from embedcli.tasks.edits import EDITS, Edit, edit_text
+from embedcli.tasks.judged_pairs import judged_pair, read_label
 from embedcli.tasks.reservoir import sample
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from embedcli.datatypes import Json, Record, Vectors
+    from embedcli.datatypes import Record, Vectors
     from embedcli.encode.duplicates import Duplicates
     from embedcli.tasks.vectorize import Vectorizer
 
@@ -50,7 +51,6 @@ SHOWN_PAIRS: Final = 5
 _COMPARED: Final[tuple[Edit, ...]] = ("edited", "shuffled", "shortened")
 """Copies that are for the vectors to find; the others are found by their text."""
 _BLOCK_ROWS: Final = 1024
-_LABELS: Final = {"0": False, "1": True, "false": False, "true": True}
 
 
 class LabelledPair(NamedTuple):
@@ -254,16 +254,8 @@ def labelled_pairs(records: Iterable[Record], names: tuple[str, str, str]) -> It
         InputError: A record lacks one of them, or its label is another.
     """
     for record in records:
-        where = f"{record.path or '-'}:{record.line}"
-        for name in names:
-            if name not in record.fields:
-                raise InputError(
-                    f"{where}: no field {name!r}", hint=f"fields: {', '.join(record.fields) or 'none'}"
-                )
-        left, right, label = (_word(record.fields[name]) for name in names)
-        if label.lower() not in _LABELS:
-            raise InputError(f"{where}: the label {label[:20]!r} is not 0 or 1, true or false")
-        yield LabelledPair(left, right, _LABELS[label.lower()])
+        pair = judged_pair(record, names, read_label)
+        yield LabelledPair(pair.left, pair.right, bool(pair.value))
 
 
 def save_duplicates(folder: Path, duplicates: Duplicates) -> None:
@@ -288,7 +280,3 @@ def save_duplicates(folder: Path, duplicates: Duplicates) -> None:
     manifest = replace(read_manifest(folder), duplicates=duplicates)
     with open_output(str(folder / MANIFEST_NAME)) as output:
         output.write(format_manifest(manifest).encode())
-
-
-def _word(value: Json) -> str:
-    return value if isinstance(value, str) else str(value)

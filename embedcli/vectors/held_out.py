@@ -28,17 +28,28 @@ def held_out_parts(targets: npt.NDArray[np.bool_], seed: int = 0) -> npt.NDArray
         targets: Which labels each example has, shape (n, labels).
         seed: Of the order in which they are dealt.
     """
-    order = np.random.default_rng(seed).permutation(len(targets))
-    label = targets.argmax(axis=1)
-    order = order[np.argsort(label[order], kind="stable")]
     counts = targets.sum(axis=0)
     folds = int(counts[counts > 1].min(initial=FOLDS))
-    parts = np.empty(len(targets), dtype=np.int64)
-    parts[order] = np.arange(len(targets)) % folds
+    parts = dealt_parts(targets.argmax(axis=1), folds, seed)
     for part in range(folds):
         _keep_one(targets, parts, part)
     if len(targets) > MANY_ROWS:
         parts[parts > 0] = STAYS
+    return parts
+
+
+def dealt_parts(labels: npt.NDArray[Any], count: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Return a part of each row, shape (n,), 0 to count - 1, each with its share of every label.
+
+    Args:
+        labels: Shape (n,), of any kind that sorts.
+        count: Parts, at least 1.
+        seed: Of the order in which the rows of a label are dealt.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    parts = np.empty(len(labels), dtype=np.int64)
+    parts[order] = np.arange(len(labels)) % count
     return parts
 
 

@@ -49,10 +49,11 @@ def choose_threshold(
     distinct: npt.NDArray[Any],
     precision: float = PRECISION,
     at_least: float = 0.0,
+    found_ratio: float = FOUND_RATIO,
 ) -> Threshold:
     """Return the threshold that the rule chooses, among the multiples of `STEP`. O(n log n).
 
-    The highest one with a recall of at least `FOUND_RATIO`; where its precision is below the one wanted, the
+    The highest one with a recall of at least `found_ratio`; where its precision is below the one wanted, the
     lowest one above it whose precision is not; where there is none, the one with the best F-measure that
     weighs precision twice, of equal ones the highest. None below `at_least` is looked at.
 
@@ -61,6 +62,8 @@ def choose_threshold(
         distinct: Cosines of other pairs, shape (q,). As many as duplicates, or precision says something else.
         precision: The one wanted, 0 to 1.
         at_least: The lowest that may be chosen, at most 1.
+        found_ratio: Share of the duplicates that is to be found, 0 to 1. With 1 the lowest threshold whose
+            precision is the one wanted is chosen, so that no more is missed than that precision costs.
 
     Raises:
         VectorError: There are no duplicates, or a cosine is not finite.
@@ -75,7 +78,7 @@ def choose_threshold(
     found, wrong = count_above(duplicates, values), count_above(distinct, values)
     recall = found / len(duplicates)
     precise = np.divide(found, found + wrong, out=np.ones(len(values)), where=found + wrong > 0)
-    enough = np.flatnonzero(recall >= FOUND_RATIO)
+    enough = np.flatnonzero(recall >= found_ratio)
     lowest = int(enough[-1]) if len(enough) else 0
     good = np.flatnonzero((precise >= precision) & (found > 0))
     good = good[good >= lowest]
