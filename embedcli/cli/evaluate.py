@@ -2,6 +2,7 @@
 
 import typer
 
+from embedcli.cli.eval_compare import compare
 from embedcli.cli.eval_geometry import geometry
 
 eval_app = typer.Typer(
@@ -10,4 +11,5 @@ eval_app = typer.Typer(
     rich_markup_mode=None,
 )
 
+eval_app.command()(compare)
 eval_app.command()(geometry)

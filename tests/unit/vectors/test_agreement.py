@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedcli.vectors.agreement import (
+    _masked_cka,
     chance_agreement,
     cka_interval,
     linear_cka,
@@ -71,6 +72,13 @@ def test_the_interval_is_narrow_where_texts_agree_and_covers_what_more_texts_say
     assert copy == pytest.approx((1, 1, 1), abs=1e-6)
     few = cka_interval(products_of(one[:4]), products_of(noisy[:4]), 0)
     assert few[1:] == (-1, 1)
+
+
+def test_parts_of_the_texts_have_the_agreement_of_the_parts():
+    left, right = products_of(rows(60, 5, 1)), products_of(rows(60, 5, 1)[:, :3])
+    kept = (np.random.default_rng(0).random((60, 7)) < 0.8).astype(float)
+    expected = [linear_cka(left[np.ix_(m, m)], right[np.ix_(m, m)]) for m in kept.T.astype(bool)]
+    assert _masked_cka(left, right, kept) == pytest.approx(expected, abs=1e-9)
 
 
 def test_neighbours_are_the_nearest_and_of_equal_ones_the_lower():
