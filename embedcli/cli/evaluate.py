@@ -2,6 +2,7 @@
 
 import typer
 
+from embedcli.cli.eval_bias import bias
 from embedcli.cli.eval_compare import compare
 from embedcli.cli.eval_geometry import geometry
 
@@ -11,5 +12,6 @@ eval_app = typer.Typer(
     rich_markup_mode=None,
 )
 
+eval_app.command()(bias)
 eval_app.command()(compare)
 eval_app.command()(geometry)

@@ -190,7 +190,8 @@ def _rank_biased(agreement: Doubles) -> Doubles:
     depth = agreement.shape[1]
     weights = (1 - PERSISTENCE) * PERSISTENCE ** np.arange(depth)
     overlap = agreement @ weights + agreement[:, -1] * PERSISTENCE**depth
-    return np.minimum(overlap, 1)
+    bounded: Doubles = np.minimum(overlap, 1)
+    return bounded
 
 
 class ChanceAgreement(NamedTuple):
