@@ -32,7 +32,8 @@ def bias(
     embedcli eval bias weat3.jsonl --fail-under 'p control=0.05'
 
     d: standard deviations between the groups, -2 to 2. control |d|: what 95 % of pairs of unrelated groups
-    (furniture and tools, clothes and shapes) stay below, in the same sentences and with the same attributes. p: of random divisions of the targets; p control: of the unrelated groups.
+    (furniture and tools, clothes and shapes) stay below, in the same sentences, with the same attributes.
+    p: of random divisions of the targets; p control: of the unrelated groups.
     """  # noqa: D301  (\b keeps the lines apart)
     from contextlib import ExitStack
 

@@ -89,7 +89,7 @@ def encoder(tied: float):
         made = []
         for text in texts:
             vector = np.random.default_rng(sum(map(ord, text)) * 7919 + len(text)).normal(size=16)
-            vector[0] += tied * (text.startswith(("f ", "g ")) - text.startswith(("i ", "b ")))
+            vector[0] += tied * (text.startswith(("f-", "g-")) - text.startswith(("i-", "b-")))
             made.append(vector / np.linalg.norm(vector) if text != "unknown" else vector * 0)
         return np.array(made, np.float32)
 
@@ -97,7 +97,7 @@ def encoder(tied: float):
 
 
 def groups(*names: str) -> list[Group]:
-    return [Group(name, tuple(f"{name} {n}" for n in range(8))) for name in names]
+    return [Group(name, tuple(f"{name}-{n}" for n in range(8))) for name in names]
 
 
 def test_what_is_tied_is_beyond_its_control_and_chance_is_not():
@@ -116,6 +116,6 @@ def test_texts_without_a_vector_are_counted_and_two_must_be_left():
     with_unknown = first._replace(texts=(*first.texts, "unknown"))
     test = AssociationTest("t", (with_unknown, others[0]), tuple(others[1:]))
     assert measure_bias(test, encoder(1), 0, 5).unknown == 1
-    bare = AssociationTest("t", (Group("f", ("f 1", "unknown")), others[0]), tuple(others[1:]))
+    bare = AssociationTest("t", (Group("f", ("f-1", "unknown")), others[0]), tuple(others[1:]))
     with pytest.raises(InputError, match="fewer than two texts of f"):
         measure_bias(bare, encoder(1), 0, 5)
