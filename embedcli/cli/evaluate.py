@@ -5,6 +5,7 @@ import typer
 from embedcli.cli.eval_bias import bias
 from embedcli.cli.eval_compare import compare
 from embedcli.cli.eval_geometry import geometry
+from embedcli.cli.eval_stress import stress
 
 eval_app = typer.Typer(
     no_args_is_help=True,
@@ -15,3 +16,4 @@ eval_app = typer.Typer(
 eval_app.command()(bias)
 eval_app.command()(compare)
 eval_app.command()(geometry)
+eval_app.command()(stress)
