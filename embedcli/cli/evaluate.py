@@ -5,6 +5,7 @@ import typer
 from embedcli.cli.eval_bias import bias
 from embedcli.cli.eval_compare import compare
 from embedcli.cli.eval_geometry import geometry
+from embedcli.cli.eval_retrieval import retrieval
 from embedcli.cli.eval_stress import stress
 
 eval_app = typer.Typer(
@@ -16,4 +17,5 @@ eval_app = typer.Typer(
 eval_app.command()(bias)
 eval_app.command()(compare)
 eval_app.command()(geometry)
+eval_app.command()(retrieval)
 eval_app.command()(stress)
