@@ -11,8 +11,11 @@ from embedcli.cli.groups import with_groups
 from embedcli.cli.reading import ReadOptions
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
+    from embedcli.reports import Evaluation
 
 Paths: TypeAlias = Annotated[
     list[str] | None,
@@ -69,6 +72,8 @@ def stress(
     from embedcli.cli.resolve import choice
     from embedcli.cli.run import Run
     from embedcli.cli.terminal import Progress
+    from embedcli.errors import UsageError
+    from embedcli.tasks.evaluate.limit import CAPACITY
     from embedcli.tasks.evaluate.probes import MEANINGS
     from embedcli.tasks.evaluate.stress import PROBES, Probe
     from embedcli.tasks.evaluate.stress import stress as probe_all
@@ -76,6 +81,13 @@ def stress(
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     wanted = [each for each in PROBES if each in {choice("--probe", name, Probe) for name in probe or PROBES}]
     gates = read_gates(report, paths or ())
+    if limit:
+        if probe or len(paths or ()) > 1:
+            raise UsageError("--limit is a test by itself, of one folder at most", hint="without --probe")
+        with ExitStack() as stack:
+            evaluation = _limit(stack, run, paths[0] if paths else None, encoding, report.seed)
+        run.notice(CAPACITY)
+        finish_eval(run, evaluation, report, gates)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress("records", enabled=not quiet))
         has_texts = bool(paths or reading.files_from)
@@ -84,6 +96,40 @@ def stress(
         name = vectorizer.model.manifest.name
         found = probe_all(name, vectorizer, wanted, texts, report.seed, run.notice)
     finish_eval(run, found, report, gates, MEANINGS)
+
+
+def _limit(
+    stack: "ExitStack", run: "Run", folder: str | None, encoding: EncodeOptions, seed: int
+) -> "Evaluation":
+    """Return what hybrid, dense and BM25 search reach over a set in which pairs answer questions.
+
+    Args:
+        stack: Removes what is made.
+        run: Counts, and says notices.
+        folder: The user's test collection; None for a generated one.
+        encoding: What was typed about the encoder.
+        seed: Of the generated set, and of the intervals.
+    """
+    import tempfile
+    from dataclasses import replace
+    from pathlib import Path
+
+    from embedcli.cli.eval_retrieval_run import Asked, Corpus, Typed, evaluate_index
+    from embedcli.tasks.evaluate.limit import METRICS, chance_recall, count_documents, make_limit, write_limit
+    from embedcli.vectors.ranking_measures import parse_metrics
+
+    place = folder
+    if place is None:
+        place = stack.enter_context(tempfile.TemporaryDirectory(prefix="embedcli-"))
+        write_limit(make_limit(seed), Path(place))
+    asked = Asked(parse_metrics(METRICS), (), (), None, None, None, None, 100, None)
+    # A document is one vector: parts of it would be another task.
+    whole = Corpus((), "none", None, None, None)
+    once = replace(encoding, on_long=encoding.on_long or "pool")
+    found = evaluate_index(stack, Typed(place, None, (), None, None), whole, asked, once, seed, run)
+    documents = count_documents(place)
+    about = {**found.about, "source": folder or "generated", "documents": documents}
+    return replace(found, task="limit", chance=chance_recall(documents), about=about)
 
 
 def _texts(

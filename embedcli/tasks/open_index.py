@@ -224,9 +224,7 @@ class OpenIndex:
             (root, path): hit_path(root, path, self.path)
             for root, path in {(chunk.root, chunk.path) for chunk in chunks[:top_k]}
         }
-        return [
-            self._hit(chunk, by_row[chunk.id], paths[chunk.root, chunk.path]) for chunk in chunks[:top_k]
-        ]
+        return [self._hit(chunk, by_row[chunk.id], paths[chunk.root, chunk.path]) for chunk in chunks[:top_k]]
 
     def _plan(self, queries: int, top_k: int) -> tuple[Workload, Plan]:
         """Return what there is to do and how to do it."""

@@ -52,6 +52,14 @@ _LIKED: Final = tuple(
 """Animals, plants, food, pastimes, stones and stuffs."""
 
 
+METRICS: Final = ("recall@2", "recall@10", "MRR@10")
+"""Two documents answer a question: the first two places could hold them."""
+
+CAPACITY: Final = (
+    "one vector has too few numbers to put every pair of documents first; words do not have this limit"
+)
+
+
 class Question(NamedTuple):
     """What somebody likes, and the two who do."""
 
@@ -112,3 +120,19 @@ def write_limit(made: LimitSet, folder: Path) -> None:
     }
     for file, own in lines.items():
         (folder / file).write_bytes(b"\n".join(own) + b"\n")
+
+
+def count_documents(folder: str) -> int:
+    """Return how many documents a test collection has. Linear."""
+    from embedcli.datatypes import Counts
+    from embedcli.records.judgements import find_collection
+    from embedcli.tasks.inputs import Inputs
+
+    inputs = Inputs([find_collection(folder).corpus], {"text_fields": ("title", "text")})
+    return sum(not record.is_blank for record in inputs.records(Counts(), lambda _problem: None))
+
+
+def chance_recall(documents: int) -> dict[str, float]:
+    """Return what a random order gives, exactly: any document is among the first k with the same chance."""
+    depths = (int(metric.partition("@")[2]) for metric in METRICS if metric.startswith("recall"))
+    return {f"recall@{depth}": min(1.0, depth / documents) for depth in depths}

@@ -41,8 +41,7 @@ def test_words_at_the_same_place_tell_the_order():
         """How many words stand at the same place."""
 
         def vectors(texts):
-            made = [[(at, word) for at, word in enumerate(text.lower().strip(".").split())] for text in texts]
-            return made
+            return [[*enumerate(text.lower().strip(".").split())] for text in texts]
 
         return np.array([[len(set(one) & set(other)) for other in vectors(rights)] for one in vectors(lefts)])
 
