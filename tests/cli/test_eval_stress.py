@@ -24,16 +24,13 @@ def test_probes_have_a_bag_of_words_and_chance_beside_them(program, write):
     write("few.txt", "one line\n")
     few = program("eval", "stress", "few.txt", "-m", "static", "--probe", "typos")
     assert (few.code, few.out) == (2, b"")
-    wrong = program("eval", "stress", "--probe", "nothing")
-    assert (wrong.code, wrong.out) == (2, b"")
 
 
 def test_no_vector_ranks_every_pair_first_and_words_do(program):
-    found = program("eval", "stress", "--limit", "-m", "static", "--json").ok()
+    found = program("eval", "stress", "--limit", "-m", "static", "--dim", 32, "--json").ok()
     values = {(each["system"], each["metric"]): each["value"] for each in found.objects}
     assert values["dense", "recall@2"] < 0.3
     assert values["BM25", "recall@2"] > 0.98
     assert values["hybrid", "recall@2"] > 0.9
     assert {each["task"] for each in found.objects} == {"limit"}
     assert found.objects[0]["chance"] == pytest.approx(2 / 30)
-    assert program("eval", "stress", "--limit", "--probe", "order").code == 2
