@@ -119,11 +119,15 @@ class _CompareWork:
             self.run.counts.read = one
             return task.row_entries(one, count, seed)
         ids = [task.index_ids(index_path(spec.name)) for spec in self.specs if spec.kind == "index"]
-        chosen, missing = task.choose_entries(self._records(), ids, count, seed)
+        chosen = task.choose_entries(self._records(), ids, count, seed)
         self.run.stop_if_nothing_was_read()
-        if missing:
-            self.run.notice(f"{missing} records were left out: an index does not have their ids")
-        return chosen
+        for spec in self.specs:
+            if spec.kind == "rows" and len(ready_rows(spec.name)) != chosen.records:
+                rows = len(ready_rows(spec.name))
+                raise InputError(f"{spec.name}: {rows} vectors for {chosen.records} records")
+        if chosen.missing:
+            self.run.notice(f"{chosen.missing} records were left out: an index does not have their ids")
+        return chosen.entries
 
     def _records(self) -> "Iterator[Record]":
         from embedcli.cli.input_records import input_records

@@ -91,7 +91,9 @@ class GeometrySurvey:
 
     def add(self, rows: npt.NDArray[np.floating]) -> None:
         """Take rows, shape (n, dim), of any length, finite or not; the same `dim` in each call."""
-        block = np.ascontiguousarray(rows, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            # What float32 has no number for counts as not finite.
+            block = np.ascontiguousarray(rows, dtype=np.float32)
         self._rows += len(block)
         self._dim = block.shape[1]
         is_finite = np.isfinite(block).all(axis=1)

@@ -121,7 +121,7 @@ def _number(value: float | None) -> str:
         return str(value)
     if abs(value) < 10:
         return f"{value:.4f}"
-    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
+    return f"{value:.0f}" if 10_000 <= abs(value) < 1_000_000 else f"{value:.4g}"
 
 
 def _rounded_p(p: float) -> str:

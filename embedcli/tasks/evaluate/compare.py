@@ -79,6 +79,20 @@ class Entry(NamedTuple):
     text: str
 
 
+class Chosen(NamedTuple):
+    """What is compared.
+
+    Attributes:
+        entries: The texts.
+        missing: Records that an index does not have.
+        records: All that were read, blank ones too.
+    """
+
+    entries: list[Entry]
+    missing: int
+    records: int
+
+
 def parse_side(typed: str) -> SideSpec:
     """Return what `NAME[@dim=N][@dtype=T][@variant=V][@pooling=P]` means.
 
@@ -106,10 +120,8 @@ def parse_side(typed: str) -> SideSpec:
     return SideSpec(typed, name, kind, found)
 
 
-def choose_entries(
-    records: Iterable[Record], ids: Sequence[Container[str]], count: int, seed: int
-) -> tuple[list[Entry], int]:
-    """Return texts to compare, each different text once, and how many are not on both sides.
+def choose_entries(records: Iterable[Record], ids: Sequence[Container[str]], count: int, seed: int) -> Chosen:
+    """Return texts to compare, each different text once.
 
     Memory is that of what is chosen, and 16 bytes and a set's place for each text.
 
@@ -121,12 +133,13 @@ def choose_entries(
     """
     from embedcli.tasks.reservoir import sample
 
-    missing = 0
+    missing = total = 0
 
     def distinct() -> Iterator[Entry]:
-        nonlocal missing
+        nonlocal missing, total
         seen: set[bytes] = set()
         for number, record in enumerate(records):
+            total += 1
             if record.is_blank:
                 continue
             key = hashlib.blake2b(record.text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -137,7 +150,7 @@ def choose_entries(
                 yield Entry(number, record.id, record.text)
 
     chosen = sample(distinct(), count, seed)
-    return chosen, missing
+    return Chosen(chosen, missing, total)
 
 
 def row_entries(rows: int, count: int, seed: int) -> list[Entry]:
@@ -182,7 +195,8 @@ def file_vectors(rows: npt.NDArray[Any], path: str, entries: Sequence[Entry]) ->
     numbers = [entry.number for entry in entries]
     if max(numbers, default=-1) >= len(rows):
         raise InputError(f"{path}: {len(rows)} rows, and more records than that")
-    return np.asarray(rows[numbers], dtype=np.float32)
+    with np.errstate(over="ignore"):
+        return np.asarray(rows[numbers], dtype=np.float32)
 
 
 def encoded(vectorizer: Vectorizer, entries: Sequence[Entry]) -> Vectors:

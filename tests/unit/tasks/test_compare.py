@@ -50,10 +50,10 @@ def test_what_is_no_side_is_refused(typed):
 
 def test_each_text_is_compared_once_and_only_where_all_indexes_have_it():
     records = [Record(str(n), text) for n, text in enumerate(["a", "", "b", "a", "c"])]
-    chosen, missing = choose_entries(records, [], 9, 0)
+    chosen, missing, total = choose_entries(records, [], 9, 0)
     assert [(entry.number, entry.text) for entry in chosen] == [(0, "a"), (2, "b"), (4, "c")]
-    assert missing == 0
-    chosen, missing = choose_entries(records, [{"0", "2", "4"}, {"2", "3"}], 9, 0)
+    assert (missing, total) == (0, 5)
+    chosen, missing, _ = choose_entries(records, [{"0", "2", "4"}, {"2", "3"}], 9, 0)
     assert ([entry.id for entry in chosen], missing) == (["2"], 3)
     assert len(choose_entries(records, [], 2, 0)[0]) == len(row_entries(9, 2, 0)) == 2
 

@@ -80,6 +80,7 @@ def test_rows_without_a_direction_are_counted_and_left_out():
     assert found.effective_rank == pytest.approx(alone.effective_rank)
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
     assert found.norms == pytest.approx((lengths.min(), lengths.mean(), lengths.max()))
+    assert survey(np.full((2, 3), 1e200)).non_finite == 2
     assert survey(bad)[4:] == (0, None, 0, None, None, None, None, None)
 
 
