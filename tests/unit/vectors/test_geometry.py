@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import skew
+from sklearn.neighbors import NearestNeighbors
 
 from embedcli.vectors import geometry
 from embedcli.vectors.geometry import (
@@ -122,3 +123,11 @@ def test_hubness_is_the_skewness_of_being_a_neighbour():
     hub = np.concatenate((spread, unit(spread.sum(axis=0, keepdims=True))))
     assert hubness(hub) > hubness(spread) + 1.5
     assert hubness(rows[:19]) is None
+
+
+def test_the_intrinsic_dimension_is_the_published_line_through_the_origin():
+    rows = cloud(300, 6, 12)
+    near = NearestNeighbors(n_neighbors=3).fit(rows.astype(np.float64)).kneighbors()[0]
+    ratios = np.sort(np.log(near[:, 1] / near[:, 0]))[:270]
+    slope = np.linalg.lstsq(ratios[:, None], -np.log(1 - np.arange(1, 271) / 300), rcond=None)[0][0]
+    assert intrinsic_dimension(rows) == pytest.approx(slope, rel=1e-6)
