@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from embedcli.cli.eval_options import ReportOptions
     from embedcli.cli.run import Run
@@ -42,10 +42,23 @@ def read_gates(report: "ReportOptions", inputs: "Sequence[str]" = ()) -> Gates:
     return Gates(least, None if report.no_worse_than is None else read_saved(Path(report.no_worse_than)))
 
 
-def finish_eval(run: "Run", evaluation: "Evaluation", report: "ReportOptions", gates: Gates) -> NoReturn:
+def finish_eval(
+    run: "Run",
+    evaluation: "Evaluation",
+    report: "ReportOptions",
+    gates: Gates,
+    notes: "Mapping[str, str] | None" = None,
+) -> NoReturn:
     """Show an evaluation, save it, and end the command: exit code 1 where a limit was missed.
 
     What is saved is in place before the exit code is known, so that a run that missed can be looked at.
+
+    Args:
+        run: Counts, and says notices.
+        evaluation: What was measured.
+        report: What was typed about figures.
+        gates: From `read_gates`.
+        notes: What metrics mean, for a table with a row for each of them; None for a row for each system.
     """
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK
     from embedcli.cli.terminal import say
@@ -55,7 +68,7 @@ def finish_eval(run: "Run", evaluation: "Evaluation", report: "ReportOptions", g
     if gates.saved is not None:
         against = gates.least or (None,)
         verdicts += [judge_against(evaluation, gates.saved, gate) for gate in against]
-    _show(run, evaluation, report)
+    _show(run, evaluation, report, notes)
     missed = [verdict for verdict in verdicts if not verdict.is_met]
     for verdict in verdicts:
         if verdict.is_met:
@@ -65,16 +78,20 @@ def finish_eval(run: "Run", evaluation: "Evaluation", report: "ReportOptions", g
     run.finish(EXIT_NOTHING if missed else EXIT_OK)
 
 
-def _show(run: "Run", evaluation: "Evaluation", report: "ReportOptions") -> None:
+def _show(
+    run: "Run", evaluation: "Evaluation", report: "ReportOptions", notes: "Mapping[str, str] | None"
+) -> None:
     from embedcli.tasks.evaluate.measured import figures
     from embedcli.tasks.evaluate.saved import write_saved
-    from embedcli.write.figures import write_figure_objects, write_figures, write_items
+    from embedcli.write.figures import write_figure_objects, write_figures, write_items, write_measures
     from embedcli.write.target import open_output
 
     shown = figures(evaluation)
     with open_output(report.output) as output:
         if report.as_json:
             write_figure_objects(shown, output)
+        elif notes is not None:
+            write_measures(shown, notes, output)
         else:
             write_figures(shown, output)
     if report.per_item is not None:
@@ -86,12 +103,15 @@ def _show(run: "Run", evaluation: "Evaluation", report: "ReportOptions") -> None
         with open_output(report.save) as output:
             write_saved(evaluation, output)
     if not report.as_json:
-        run.notice(_legend(evaluation, has_p=any(each.p is not None for each in shown)))
+        has_p = notes is None and any(each.p is not None for each in shown)
+        run.notice(_legend(evaluation, has_p=has_p))
 
 
 def _legend(evaluation: "Evaluation", *, has_p: bool) -> str:
     """Return what the numbers of a table mean."""
-    said = f"{len(evaluation.items)} {evaluation.unit}; in brackets 95 % intervals"
+    said = f"{len(evaluation.items)} {evaluation.unit}"
+    if any(each.low is not None for each in evaluation.measurements):
+        said += "; in brackets 95 % intervals"
     if has_p:
         said += f"; p: chance alone makes as large a difference to {evaluation.systems[0]}"
         said += f" in {evaluation.metrics[0]}"

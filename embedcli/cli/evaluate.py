@@ -2,12 +2,16 @@
 
 import typer
 
+from embedcli.cli.eval_bias import bias
 from embedcli.cli.eval_calibrate import calibrate
 from embedcli.cli.eval_classify import classify
 from embedcli.cli.eval_cluster import cluster
+from embedcli.cli.eval_compare import compare
+from embedcli.cli.eval_geometry import geometry
 from embedcli.cli.eval_pairs import pairs
 from embedcli.cli.eval_rank import rank
 from embedcli.cli.eval_retrieval import retrieval
+from embedcli.cli.eval_stress import stress
 from embedcli.cli.eval_sts import sts
 
 eval_app = typer.Typer(
@@ -23,3 +27,7 @@ eval_app.command()(pairs)
 eval_app.command()(classify)
 eval_app.command()(cluster)
 eval_app.command()(calibrate)
+eval_app.command()(stress)
+eval_app.command()(bias)
+eval_app.command()(compare)
+eval_app.command()(geometry)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from embedcli.tasks.match_comm import Status
     from embedcli.tasks.match_drift import DriftSettings
     from embedcli.tasks.match_join import Gathered
+    from embedcli.tasks.match_pairs import Pair
     from embedcli.tasks.pool import Pool
     from embedcli.tasks.vectorize import Vectorizer
     from embedcli.write.matches import MatchForm
@@ -209,18 +210,30 @@ def measure_drift(work: MatchWork, settings: "DriftSettings", max_p: float, *, a
     return differs
 
 
+def typed_pairs(work: Work, names: tuple[str, ...]) -> "Iterator[Pair]":
+    """Return the pairs of texts in what is read.
+
+    Args:
+        work: Its input is read from here on as records of two texts.
+        names: The two fields or columns; empty for the default.
+    """
+    from embedcli.tasks.match_pairs import PAIR_COLUMNS, PAIR_FIELDS, read_pairs
+
+    reading = work.typed.inputs
+    about = {"text_fields": names or PAIR_FIELDS, "columns": names or PAIR_COLUMNS}
+    inputs = replace(reading, options={**reading.options, **about})
+    work.typed = work.typed._replace(inputs=inputs)
+    return read_pairs(work.records(), inputs, names, work.run.counts, work.run.on_problem)
+
+
 def score_pairs(work: MatchWork, settings: "MatchSettings", names: tuple[str, ...]) -> int:
     """Run `--pairs`; return how many pairs have a score."""
-    from embedcli.tasks.match_pairs import PAIR_COLUMNS, PAIR_FIELDS, read_pairs
     from embedcli.tasks.match_pairs import score_pairs as score
     from embedcli.write.added_fields import AddedFields
     from embedcli.write.target import open_output
 
-    run, reading = work.run, work.typed.inputs
-    about = {"text_fields": names or PAIR_FIELDS, "columns": names or PAIR_COLUMNS}
-    inputs = replace(reading, options={**reading.options, **about})
-    work.typed = work.typed._replace(inputs=inputs)
-    pairs = read_pairs(work.records(), inputs, names, run.counts, run.on_problem)
+    run = work.run
+    pairs = typed_pairs(work, names)
     scored = 0
     with open_output(work.output) as output:
         added = AddedFields(output, ("score", "cosine", "characters") if settings.blend else ("score",))

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from embedcli.errors import InputError, VectorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy.typing as npt
+
     from embedcli.datatypes import Record, Vectors
+
+
+def ready_rows(path: str) -> npt.NDArray[Any]:
+    """Return the rows of a `.npy` file, shape (n, dim), of floats or integers; mapped, not loaded.
+
+    Raises:
+        InputError: The file is no such array.
+    """
+    import numpy as np
+
+    try:
+        rows: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or 'cannot be read'}") from error
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: not a .npy file with an array of numbers") from error
+    if rows.ndim != 2 or rows.dtype.kind not in "fiu":
+        raise InputError(f"{path}: not vectors, an array of {rows.dtype} of shape {rows.shape}")
+    return rows
 
 
 def with_rows(records: Iterable[Record], path: str) -> Iterator[Record]:
@@ -17,21 +38,14 @@ def with_rows(records: Iterable[Record], path: str) -> Iterator[Record]:
 
     Args:
         records: As many as the file has rows.
-        path: An array of shape (n, dim), of floats or integers. It is mapped, not loaded.
+        path: See `ready_rows`.
 
     Raises:
         InputError: The file is no such array, or there are more or fewer records than rows.
     """
     import numpy as np
 
-    try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or 'cannot be read'}") from error
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a .npy file with an array of numbers") from error
-    if rows.ndim != 2 or rows.dtype.kind not in "fiu":
-        raise InputError(f"{path}: not vectors, an array of {rows.dtype} of shape {rows.shape}")
+    rows = ready_rows(path)
     count = 0
     for record in records:
         if count == len(rows):

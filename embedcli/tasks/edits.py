@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import random
 import re
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from embedcli.records.sentences import iter_sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Edit = Literal["exact", "recased", "edited", "shuffled", "shortened"]
 """How a copy differs from its text.
@@ -53,6 +56,45 @@ def edit_text(text: str, edit: Edit, seed: int = 0) -> str | None:
             return _shuffle(text, chooser)
         case "shortened":
             return _shorten(text, chooser)
+
+
+def misspell_text(text: str, ratio: float, seed: int = 0) -> str | None:
+    """Return a text of which some words are misspelt, at least one; None where no word can be. Linear.
+
+    Args:
+        text: White space between its words stays.
+        ratio: Which share of the words; short words are passed over where there are longer ones.
+        seed: Of the choice.
+    """
+    chooser = random.Random(f"{seed} misspelt {ratio} {text}")  # noqa: S311  (nothing secret)
+    words = re.split(r"(\s+)", text)
+    places = [place for place, word in enumerate(words) if any(map(str.isalpha, word))]
+    chooser.shuffle(places)
+    wanted, touched = max(1, round(ratio * len(places))), set[int]()
+    for place in places:
+        if len(touched) == wanted:
+            break
+        _misspell(words, place, touched, chooser)
+    return "".join(words) if touched else None
+
+
+def replace_words(text: str, others: Sequence[str], ratio: float, seed: int = 0) -> str | None:
+    """Return a text of which some words are other ones, at least one; None where there is no word. Linear.
+
+    Args:
+        text: White space between its words stays, and so do marks around a word.
+        others: What stands in their place.
+        ratio: Which share of the words.
+        seed: Of the choice.
+    """
+    chooser = random.Random(f"{seed} replaced {ratio} {text}")  # noqa: S311  (nothing secret)
+    spans = [found.span() for found in re.finditer(r"[\w'-]+", text)]
+    if not spans:
+        return None
+    chosen = sorted(chooser.sample(spans, max(1, round(ratio * len(spans)))), reverse=True)
+    for start, end in chosen:
+        text = text[:start] + chooser.choice(others) + text[end:]
+    return text
 
 
 def _recase(text: str, chooser: random.Random) -> str | None:
@@ -133,12 +175,13 @@ def _swap(words: list[str], place: int, touched: set[int], _chooser: random.Rand
     return True
 
 
-def _sentences(text: str) -> list[str]:
+def sentences_of(text: str) -> list[str]:
+    """Return the sentences of a text, without the space around them."""
     return [sentence for start, end in iter_sentences(text) if (sentence := text[start:end].strip())]
 
 
 def _shuffle(text: str, chooser: random.Random) -> str | None:
-    sentences = _sentences(text)
+    sentences = sentences_of(text)
     if len(sentences) < LEAST_SHUFFLED or len(set(sentences)) < 2:
         return None
     order = list(sentences)
@@ -148,7 +191,7 @@ def _shuffle(text: str, chooser: random.Random) -> str | None:
 
 
 def _shorten(text: str, chooser: random.Random) -> str | None:
-    sentences = _sentences(text)
+    sentences = sentences_of(text)
     if len(sentences) < LEAST_SHORTENED:
         return None
     missing = chooser.randrange(len(sentences))

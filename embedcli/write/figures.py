@@ -11,7 +11,7 @@ from embedcli.write.objects import dump
 from embedcli.write.table import write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from embedcli.reports import Evaluation, Figure
     from embedcli.write.target import Output
@@ -44,6 +44,33 @@ def write_figures(shown: Sequence[Figure], output: Output, width: int | None = N
     header = ["system", *metrics, "p"]
     keep = range(len(header) if any(each.p is not None for each in shown) else len(header) - 1)
     write_table([header[at] for at in keep], [[row[at] for at in keep] for row in rows], output, width)
+
+
+def write_measures(
+    shown: Sequence[Figure], notes: Mapping[str, str], output: Output, width: int | None = None
+) -> None:
+    """Write a table: a row for each metric, a column for each system, then chance, and what the metric means.
+
+    Args:
+        shown: By system.
+        notes: By metric; a metric without one has an empty cell.
+        output: Where to.
+        width: Columns that lines are cut to; None for no limit.
+    """
+    systems = list(dict.fromkeys(each.system for each in shown))
+    metrics = list(dict.fromkeys(each.metric for each in shown))
+    cells = {(each.system, each.metric): each for each in shown}
+    chances = {each.metric: each.chance for each in shown if each.chance is not None}
+    columns = [["measure", *metrics]]
+    columns += [
+        [system, *(_figure_cell(cells.get((system, each))) for each in metrics)] for system in systems
+    ]
+    if chances:
+        columns.append(["chance", *(_number(chances.get(metric)) for metric in metrics)])
+    if notes:
+        columns.append(["", *(notes.get(metric, "") for metric in metrics)])
+    header, *rows = zip(*columns, strict=True)
+    write_table(header, rows, output, width)
 
 
 def write_figure_objects(shown: Sequence[Figure], output: Output) -> None:
@@ -99,12 +126,14 @@ def _figure_cell(figure: Figure | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Return a number with four digits that count, at most four of them after the point."""
+    """Return a number with four digits that count, at most four of them after the point; a count as it is."""
     if value is None or not math.isfinite(value):
         return _NOTHING
+    if isinstance(value, int):
+        return str(value)
     if abs(value) < 10:
         return f"{value:.4f}"
-    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
+    return f"{value:.0f}" if 10_000 <= abs(value) < 1_000_000 else f"{value:.4g}"
 
 
 def _rounded_p(p: float) -> str:
