@@ -242,3 +242,105 @@ class GoldReport:
     micro_f1: float
     labels: tuple[LabelQuality, ...]
     confusion: tuple[Confusion, ...]
+
+
+class TuneSetting(NamedTuple):
+    """What can be chosen about an index and the queries against it.
+
+    Attributes:
+        model: Name of the encoder.
+        chunking: `split` for windows of long records, `pool` for one vector a record, else as `index build
+            --chunking` has it, with `:N` for its tokens.
+        dim: Numbers of a vector.
+        dtype: What they are stored as.
+        plan: How vectors are searched: `auto` or `signs`.
+        mode: `hybrid`, `dense` or `lexical`.
+        fusion: How scores are scaled in `hybrid`.
+        alpha: Weight of the cosine in `hybrid`, 0 to 1.
+        rerank: Whether `--rerank maxsim` looks again.
+    """
+
+    model: str
+    chunking: str
+    dim: int
+    dtype: str
+    plan: str = "auto"
+    mode: str = "hybrid"
+    fusion: str = "zscore"
+    alpha: float = 0.45
+    rerank: bool = False
+
+
+class Tuned(NamedTuple):
+    """A setting, and what it gives and costs.
+
+    Attributes:
+        setting: Which.
+        values: Shape (queries,), float64: the metric of each query, 0 to 1.
+        index_bytes: Size of the index file.
+        chunks: Vectors in it.
+        query_ms: Of one query in a running process: encoding and search.
+        text_ms: Of encoding one text, all threads at work.
+    """
+
+    setting: TuneSetting
+    values: Array
+    index_bytes: int
+    chunks: int
+    query_ms: float
+    text_ms: float
+
+
+class Swept(NamedTuple):
+    """A change inside the encoder, measured by cosines alone on a sample of the documents.
+
+    Attributes:
+        knob: `layer`, `pooling`, `whitening`.
+        setting: What it was set to.
+        value: Mean of the metric over all queries, 0 to 1.
+        change: That less the encoder's own.
+        p: How likely chance alone makes as large a difference; 1 for the encoder itself.
+        time_ratio: Time of a text, relative to the whole encoder; None where it is the same.
+    """
+
+    knob: str
+    setting: str
+    value: float
+    change: float
+    p: float
+    time_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What was found out about settings.
+
+    Attributes:
+        metric: Its name, as in `nDCG@10`.
+        points: All that were measured, in the order of measuring.
+        chosen_on: Shape (m,), int64: the queries that the choice was made on.
+        held_out: Shape (n,), int64: the others.
+        frontier: Numbers of the points that no other one beats in metric, bytes and time on the first half.
+        usual: Number of the point that is the tool's default.
+        chosen: Number of the chosen point.
+        best: Number of the best point on the held-out half.
+        words: Number of the point that has no vectors: BM25.
+        p: How likely chance alone makes as large a difference between the chosen and the best one there.
+        left: Settings that the time did not suffice for.
+        swept: Changes inside the encoder; empty where they were not looked at.
+        swept_model: The encoder, and how many documents and queries it was looked at with.
+    """
+
+    metric: str
+    points: tuple[Tuned, ...]
+    chosen_on: Rows
+    held_out: Rows
+    frontier: tuple[int, ...]
+    usual: int
+    chosen: int
+    best: int
+    words: int
+    p: float
+    left: int = 0
+    swept: tuple[Swept, ...] = ()
+    swept_model: str = ""
