@@ -5,11 +5,19 @@ Values of single records stand in `datatypes`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from embedcli.datatypes import Record
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from embedcli.datatypes import Json, Record
+
+    Doubles = npt.NDArray[np.float64]
+    Integers = npt.NDArray[np.int64]
 
 Change = Literal["new", "gone"]
 
@@ -244,6 +252,97 @@ class GoldReport:
     confusion: tuple[Confusion, ...]
 
 
+class Figure(NamedTuple):
+    """One measured number, as it is shown.
+
+    Attributes:
+        task: What was measured: `retrieval`, `sts`, …
+        system: Of what.
+        metric: In which measure.
+        value: NaN where the measure says nothing.
+        low: Lower end of the 95 % interval; None where there is none.
+        high: Upper end.
+        queries: How many items it is over: queries, pairs, records.
+        p: How likely chance alone makes as large a difference to the first system; None for that one, and
+            where it cannot be said.
+        chance: What guessing gives; None where that is not known.
+    """
+
+    task: str
+    system: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    queries: int
+    p: float | None = None
+    chance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measure of one system, and what is needed to compare it with another.
+
+    Attributes:
+        system: Of what.
+        metric: In which measure.
+        value: NaN where the measure says nothing.
+        low: Lower end of the 95 % interval; None where there is none.
+        high: Upper end.
+        values: Of each item, shape (items,), float64, their mean is `value`; None for a measure that is no
+            mean.
+        resampled: The measure over resamples of the items, the same ones for all systems of a task, shape
+            (RESAMPLES,), float64; None where there is no interval.
+    """
+
+    system: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    values: Doubles | None = None
+    resampled: Doubles | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What some systems reach in one task.
+
+    Attributes:
+        task: `retrieval`, `sts`, …
+        items: Ids of what was drawn again for the intervals.
+        unit: What these are: `queries`, `pairs`, `texts`.
+        measurements: By system, in the order of the table: first the one that everything is compared with,
+            last the baseline; of each, the measure first that decides.
+        chance: What guessing gives, by metric, where that is known.
+        about: What else there is to know to repeat it, as JSON.
+    """
+
+    task: str
+    items: tuple[str, ...]
+    unit: str
+    measurements: tuple[Measurement, ...]
+    chance: Mapping[str, float] = field(default_factory=dict)
+    about: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """Their names in the order of the table."""
+        return tuple(dict.fromkeys(each.system for each in self.measurements))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All measures, in the order in which they are met."""
+        return tuple(dict.fromkeys(each.metric for each in self.measurements))
+
+    def find(self, system: str, metric: str) -> Measurement | None:
+        """Return one measurement; None where there is none."""
+        for each in self.measurements:
+            if each.system == system and each.metric == metric:
+                return each
+        return None
+
+
 class TuneSetting(NamedTuple):
     """What can be chosen about an index and the queries against it.
 
@@ -284,7 +383,7 @@ class Tuned(NamedTuple):
     """
 
     setting: TuneSetting
-    values: Array
+    values: Doubles
     index_bytes: int
     chunks: int
     query_ms: float
@@ -333,8 +432,8 @@ class Tuning:
 
     metric: str
     points: tuple[Tuned, ...]
-    chosen_on: Rows
-    held_out: Rows
+    chosen_on: Integers
+    held_out: Integers
     frontier: tuple[int, ...]
     usual: int
     chosen: int

@@ -12,6 +12,7 @@ from embedcli.cli.config import apply_config
 from embedcli.cli.dedupe import dedupe
 from embedcli.cli.doctor import doctor
 from embedcli.cli.embed import embed
+from embedcli.cli.evaluate import eval_app
 from embedcli.cli.index import index_app
 from embedcli.cli.map import draw
 from embedcli.cli.match import match
@@ -74,6 +75,7 @@ app.command()(match)
 app.command("map")(draw)
 app.command()(chunk)
 app.add_typer(index_app, name="index")
+app.add_typer(eval_app, name="eval")
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")
 app.command()(doctor)

@@ -1,1 +1,1 @@
-"""Evaluations: one module for each subcommand of `eval`."""
+"""Measuring encoders and searches on the user's own data: one module for each command of `eval`."""

@@ -19,7 +19,7 @@ from embedcli.reports import Tuning, TuneSetting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from embedcli.reports import Rows, Tuned
+    from embedcli.reports import Integers, Swept, Tuned
     from embedcli.tasks.evaluate.tune_bench import Bench
 
 ALPHAS: Final = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
@@ -59,7 +59,7 @@ class TuneSettings:
     max_seconds: float = 600.0
 
 
-def split_queries(count: int, seed: int) -> tuple[Rows, Rows]:
+def split_queries(count: int, seed: int) -> tuple[Integers, Integers]:
     """Return the queries that a choice is made on, and the others, both ascending.
 
     Raises:
@@ -105,7 +105,7 @@ class _Search:
     """The points so far."""
 
     def __init__(
-        self, bench: Bench, settings: TuneSettings, chosen_on: Rows, on_step: Callable[[int, int], None]
+        self, bench: Bench, settings: TuneSettings, chosen_on: Integers, on_step: Callable[[int, int], None]
     ) -> None:
         self.bench, self.settings, self.chosen_on, self._on_step = bench, settings, chosen_on, on_step
         self.points: dict[TuneSetting, Tuned] = {}
@@ -206,7 +206,7 @@ def _rankings(base: TuneSetting, settings: TuneSettings) -> Iterable[TuneSetting
             yield base._replace(fusion=fusion, alpha=alpha)
 
 
-def _report(metric: str, search: _Search, held_out: Rows, left: int) -> Tuning:
+def _report(metric: str, search: _Search, held_out: Integers, left: int) -> Tuning:
     """Return the choice and what it is worth on the other half."""
     import numpy as np
 
@@ -248,6 +248,6 @@ def _report(metric: str, search: _Search, held_out: Rows, left: int) -> Tuning:
     )
 
 
-def with_sweep(tuning: Tuning, swept: Sequence[object], model: str) -> Tuning:
+def with_sweep(tuning: Tuning, swept: Sequence[Swept], model: str) -> Tuning:
     """Return a report with what was found out inside the encoder."""
-    return replace(tuning, swept=tuple(swept), swept_model=model)  # type: ignore[arg-type]
+    return replace(tuning, swept=tuple(swept), swept_model=model)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.datatypes import Hit, OnProblem, Record, Vectors
-    from embedcli.reports import Array
+    from embedcli.reports import Doubles
     from embedcli.tasks.vectorize import Vectorizer
     from embedcli.vectors.ranking_measures import RankingMetric
 
@@ -172,7 +172,7 @@ class Bench:
             for hits, own in zip(found, values, strict=True)
         ]
 
-    def _values(self, found: Sequence[Sequence[Hit]]) -> Array:
+    def _values(self, found: Sequence[Sequence[Hit]]) -> Doubles:
         """Return the metric of each query, shape (queries,)."""
         import numpy as np
 
