@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from embedcli.datatypes import StoredDtype
 from embedcli.errors import InputError
-from embedcli.reports import Tuning, TuneSetting
+from embedcli.tuning import Tuning, TuneSetting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from embedcli.reports import Integers, Swept, Tuned
+    from embedcli.reports import Evaluation
+    from embedcli.tuning import Integers, Swept, Tuned
     from embedcli.tasks.evaluate.tune_bench import Bench
 
 ALPHAS: Final = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
@@ -231,7 +232,7 @@ def _report(metric: str, search: _Search, held_out: Integers, left: int) -> Tuni
     )
     best = max(range(len(points)), key=lambda number: on_second[number])
     numbers = {point.setting: number for number, point in enumerate(points)}
-    return Tuning(
+    tuning = Tuning(
         metric=metric,
         points=points,
         chosen_on=search.chosen_on,
@@ -241,13 +242,49 @@ def _report(metric: str, search: _Search, held_out: Integers, left: int) -> Tuni
         chosen=chosen,
         best=best,
         words=numbers[search.usual._replace(mode="lexical")],
-        p=permutation_p(
-            points[chosen].values[held_out], points[best].values[held_out], search.settings.seed
-        ),
+        p={},
         left=left,
+    )
+    there = points[best].values[held_out]
+    p = {
+        number: permutation_p(points[number].values[held_out], there, search.settings.seed)
+        for number in tuning.shown
+        if number != best
+    }
+    return replace(tuning, p=p)
+
+
+def evaluation_of(tuning: Tuning, queries: Sequence[str], seed: int) -> Evaluation:
+    """Return the chosen setting, the default, the best and the bag of words on the held-out half.
+
+    Args:
+        tuning: What was found out.
+        queries: Ids of all queries.
+        seed: Of the resamples.
+    """
+    from embedcli.reports import Evaluation
+    from embedcli.tasks.evaluate.measured import mean_measurements
+
+    named = {
+        "chosen": tuning.chosen,
+        "default": tuning.usual,
+        "best held out": tuning.best,
+        "bag of words": tuning.words,
+    }
+    measured = [
+        each
+        for name, number in named.items()
+        for each in mean_measurements(name, {tuning.metric: tuning.points[number].values[tuning.held_out]}, seed)
+    ]
+    return Evaluation(
+        "tune",
+        tuple(queries[row] for row in tuning.held_out.tolist()),
+        "queries",
+        tuple(measured),
+        about={name: tuning.points[number].setting.name for name, number in named.items()},
     )
 
 
-def with_sweep(tuning: Tuning, swept: Sequence[Swept], model: str) -> Tuning:
+def with_sweep(tuning: Tuning, swept: Sequence[Swept], model: str, documents: int) -> Tuning:
     """Return a report with what was found out inside the encoder."""
-    return replace(tuning, swept=tuple(swept), swept_model=model)
+    return replace(tuning, swept=tuple(swept), swept_model=model, swept_documents=documents)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from embedcli.datatypes import Counts
-from embedcli.reports import Tuned, TuneSetting
+from embedcli.tuning import Tuned, TuneSetting
 from embedcli.tasks.build import build_index
 from embedcli.tasks.build_settings import BuildSettings
 from embedcli.tasks.open_index import IndexSettings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.datatypes import Hit, OnProblem, Record, Vectors
-    from embedcli.reports import Doubles
+    from embedcli.tuning import Doubles
     from embedcli.tasks.vectorize import Vectorizer
     from embedcli.vectors.ranking_measures import RankingMetric
 
@@ -83,7 +83,7 @@ class Bench:
         """
         self.questions, self.metric = questions, metric
         self._vectorizers, self._folder, self._jobs = vectorizers, folder, jobs
-        self._on_problem, self._on_notice = on_problem, on_notice
+        self._on_problem, self.notice = on_problem, on_notice
         self._known: dict[TuneSetting, Tuned] = {}
         self._built: tuple[TuneSetting, _Built] | None = None
         self._told: set[str] = set()
@@ -149,7 +149,7 @@ class Bench:
         ranking = Ranking(setting.mode, setting.fusion, setting.alpha)  # type: ignore[arg-type]
         how = IndexSettings(method="signs" if setting.plan == "signs" else None, jobs=self._jobs)
         if setting.mode == "lexical":
-            return search_by_words([index], asked, wanted, how, ranking, on_notice=self._on_notice)
+            return search_by_words([index], asked, wanted, how, ranking, on_notice=self.notice)
         vectorizer = self._vectorizer(setting, "query")
         if (setting.model, setting.dim) not in self._query_vectors:
             self._query_vectors[setting.model, setting.dim] = query_vectors(
@@ -158,13 +158,13 @@ class Bench:
         vectors = self._query_vectors[setting.model, setting.dim][list(numbers)]
         if not setting.rerank:
             return search_indexes(
-                *([index], asked, vectors, vectorizer, wanted, how, ranking), on_notice=self._on_notice
+                *([index], asked, vectors, vectorizer, wanted, how, ranking), on_notice=self.notice
             )
         from embedcli.tasks.rerank import DEFAULT_DEPTH, MAXSIM_WEIGHT, maxsim_values, rerank
 
         more = wanted.at_first(max(DEFAULT_DEPTH, self.depth))
         found = search_indexes(
-            *([index], asked, vectors, vectorizer, more, how, ranking), on_notice=self._on_notice
+            *([index], asked, vectors, vectorizer, more, how, ranking), on_notice=self.notice
         )
         values = maxsim_values(asked, found, vectorizer, self._vectorizer(setting, "document"))
         return [
