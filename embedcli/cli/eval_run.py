@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from embedcli.cli.eval_options import ReportOptions
     from embedcli.cli.run import Run
     from embedcli.reports import Evaluation
     from embedcli.tasks.evaluate.gates import Gate
+    from embedcli.write.target import Output
 
 
 class Gates(NamedTuple):
@@ -42,7 +43,13 @@ def read_gates(report: "ReportOptions", inputs: "Sequence[str]" = ()) -> Gates:
     return Gates(least, None if report.no_worse_than is None else read_saved(Path(report.no_worse_than)))
 
 
-def finish_eval(run: "Run", evaluation: "Evaluation", report: "ReportOptions", gates: Gates) -> NoReturn:
+def finish_eval(
+    run: "Run",
+    evaluation: "Evaluation",
+    report: "ReportOptions",
+    gates: Gates,
+    write_before: "Callable[[Output], None]" = lambda _output: None,
+) -> NoReturn:
     """Show an evaluation, save it, and end the command: exit code 1 where a limit was missed.
 
     What is saved is in place before the exit code is known, so that a run that missed can be looked at.
@@ -55,7 +62,7 @@ def finish_eval(run: "Run", evaluation: "Evaluation", report: "ReportOptions", g
     if gates.saved is not None:
         against = gates.least or (None,)
         verdicts += [judge_against(evaluation, gates.saved, gate) for gate in against]
-    _show(run, evaluation, report)
+    _show(run, evaluation, report, write_before)
     missed = [verdict for verdict in verdicts if not verdict.is_met]
     for verdict in verdicts:
         if verdict.is_met:
@@ -65,7 +72,12 @@ def finish_eval(run: "Run", evaluation: "Evaluation", report: "ReportOptions", g
     run.finish(EXIT_NOTHING if missed else EXIT_OK)
 
 
-def _show(run: "Run", evaluation: "Evaluation", report: "ReportOptions") -> None:
+def _show(
+    run: "Run",
+    evaluation: "Evaluation",
+    report: "ReportOptions",
+    write_before: "Callable[[Output], None]",
+) -> None:
     from embedcli.tasks.evaluate.measured import figures
     from embedcli.tasks.evaluate.saved import write_saved
     from embedcli.write.figures import write_figure_objects, write_figures, write_items
@@ -73,6 +85,7 @@ def _show(run: "Run", evaluation: "Evaluation", report: "ReportOptions") -> None
 
     shown = figures(evaluation)
     with open_output(report.output) as output:
+        write_before(output)
         if report.as_json:
             write_figure_objects(shown, output)
         else:

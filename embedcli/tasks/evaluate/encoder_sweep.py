@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from embedcli.tuning import Doubles
     from embedcli.vectors.ranking_measures import RankingMetric
 
-SAMPLE: Final = 2000
-"""Documents of a sample: all judged ones and others at random; more only where more are judged."""
-
 POOLINGS: Final = ("mean", "cls", "max")
 
 _BATCH: Final = 64
@@ -34,10 +31,10 @@ _TIMED_TEXTS: Final = 12
 _TIMED_ROUNDS: Final = 3
 
 
-def sample_documents(questions: Questions, seed: int) -> dict[str, str]:
-    """Return texts by id: those that are relevant to a query, and others drawn at random.
+def sample_documents(questions: Questions, size: int, seed: int) -> dict[str, str]:
+    """Return texts by id: those that are relevant to a query, and others drawn at random, `size` in all.
 
-    O(documents) in memory for their ids.
+    They are more only where more are relevant. O(documents) in memory for their ids.
     """
     import numpy as np
 
@@ -51,7 +48,7 @@ def sample_documents(questions: Questions, seed: int) -> dict[str, str]:
         return inputs.records(Counts(), lambda _problem: None)
 
     others = [record.id for record in records() if record.id not in needed and not record.is_blank]
-    count = min(len(others), max(0, SAMPLE - len(needed)))
+    count = min(len(others), max(0, size - len(needed)))
     drawn = np.random.default_rng(seed).choice(len(others), count, replace=False) if count else []
     wanted = needed | {others[number] for number in drawn}
     return {record.id: record.text for record in records() if record.id in wanted}

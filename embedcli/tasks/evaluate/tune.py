@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from embedcli.tasks.evaluate.tune_bench import Bench
 
 ALPHAS: Final = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
-CHUNKINGS: Final = ("split", "pool", "tokens:128")
+CHUNKINGS: Final = ("split", "pool")
 DTYPES: Final[tuple[StoredDtype, ...]] = ("float16", "float32", "int8", "binary")
 WITHIN: Final = 0.01
 MIN_QUERIES: Final = 4
