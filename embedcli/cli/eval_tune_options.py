@@ -8,13 +8,15 @@ Collection: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FOLDER|PATH…",
-        help="Test collection: corpus.jsonl, queries.jsonl and qrels; or documents, with --queries and --qrels.",
+        help="Test collection: corpus.jsonl, queries.jsonl, qrels; or documents, with --queries and --qrels.",
         show_default=False,
     ),
 ]
 Queries: TypeAlias = Annotated[
     str | None,
-    typer.Option("--queries", metavar="FILE", help="Queries with ids: JSONL, CSV or lines.", show_default=False),
+    typer.Option(
+        "--queries", metavar="FILE", help="Queries with ids: JSONL, CSV or lines.", show_default=False
+    ),
 ]
 Qrels: TypeAlias = Annotated[
     str | None,
@@ -45,7 +47,7 @@ Dims: TypeAlias = Annotated[
         "--dim",
         metavar="N",
         min=1,
-        help="Numbers of a vector to try; repeatable. Default: all, and what the model was trained for, else a half.",
+        help="Numbers of a vector to try; repeatable. Default: all, and what it was trained for or half.",
         show_default=False,
     ),
 ]
@@ -63,7 +65,7 @@ Chunkings: TypeAlias = Annotated[
     typer.Option(
         "--chunking",
         metavar="HOW",
-        help="Cuts to try: split, pool, or as index build has them, as in sentences or tokens:128; repeatable."
+        help="Cuts to try: split, pool, or as index build has them: sentences, tokens:128, …; repeatable."
         " Default: split and pool.",
         show_default=False,
     ),
@@ -103,14 +105,18 @@ Within: TypeAlias = Annotated[
 ]
 MaxTime: TypeAlias = Annotated[
     str,
-    typer.Option("--max-time", metavar="TIME", help="Begin no further combination after this long, as in 20m."),
+    typer.Option(
+        "--max-time", metavar="TIME", help="Begin no further combination after this long, as in 20m."
+    ),
 ]
 NoLayers: TypeAlias = Annotated[
     bool, typer.Option("--no-layers", help="Leave layers, pooling and whitening out.")
 ]
 Sample: TypeAlias = Annotated[
     int,
-    typer.Option("--sample", metavar="N", min=2, help="Documents that layers, pooling and whitening are tried on."),
+    typer.Option(
+        "--sample", metavar="N", min=2, help="Documents that layers, pooling and whitening are tried on."
+    ),
 ]
 Plot: TypeAlias = Annotated[
     str | None,

@@ -205,8 +205,8 @@ class TuneRun:
                     self.run.notice(f"layers, pooling and whitening are left out: {error}")
                     continue
             self.run.notice(
-                f"layers, pooling and whitening of {name}: cosines alone over {len(documents)} documents cut to"
-                f" {vectorizer.model.manifest.max_tokens} tokens, all {len(source.queries)} queries"
+                f"layers, pooling and whitening of {name}: cosines alone over {len(documents)} documents"
+                f" cut to {vectorizer.model.manifest.max_tokens} tokens, all {len(source.queries)} queries"
             )
             return with_sweep(tuning, swept, name, len(documents))
         return tuning
@@ -218,7 +218,9 @@ def _dims(vectorizer: "Vectorizer", typed: list[int] | None) -> tuple[int, ...]:
     if typed:
         most = max(typed)
         if most > full:
-            raise UsageError(f"--dim {most}: model {vectorizer.model.manifest.name} gives 1 to {full} numbers")
+            raise UsageError(
+                f"--dim {most}: model {vectorizer.model.manifest.name} gives 1 to {full} numbers"
+            )
         return tuple(dict.fromkeys((full, *typed)))
     trained = sorted((dim for dim in vectorizer.model.manifest.dims if dim < full), reverse=True)
     return (full, *(trained[:3] or (max(1, full // 2),)))

@@ -65,7 +65,7 @@ class LayerGraph:
             ModelError: Its layers cannot be told apart, or it has branches.
         """
         self._message = Message(memoryview(content), name, max_parts=_MAX_PARTS)
-        graphs = []
+        graphs: list[Field] = []
         self._around: list[Field] = []
         for field in self._message.iter_fields(0, len(content)):
             (graphs if field.number == _GRAPH else self._around).append(field)

@@ -19,7 +19,9 @@ def write_tuning(tuning: Tuning, output: Output) -> None:
     """Write the settings that a reader needs, what was found inside the encoder, and what to type."""
     rows = [_point_row(tuning, number) for number in tuning.shown]
     write_table(
-        ("setting", "", "chosen on", "held out", "p", "MB", "bytes/chunk", "ms/query", "ms/text"), rows, output
+        ("setting", "", "chosen on", "held out", "p", "MB", "bytes/chunk", "ms/query", "ms/text"),
+        rows,
+        output,
     )
     if tuning.swept:
         output.write(b"\n")
@@ -49,7 +51,12 @@ def write_tuning_objects(tuning: Tuning, output: Output) -> None:
         output.write(dump(_point_object(tuning, number, point)) + b"\n")
     for each in tuning.swept:
         facts = {"task": "tune", "system": tuning.swept_model, "metric": tuning.metric, "value": each.value}
-        more = {"low": None, "high": None, "queries": len(tuning.chosen_on) + len(tuning.held_out), "p": each.p}
+        more = {
+            "low": None,
+            "high": None,
+            "queries": len(tuning.chosen_on) + len(tuning.held_out),
+            "p": each.p,
+        }
         own = {"knob": each.knob, "setting": each.setting, "change": each.change}
         rest = {"time_ratio": each.time_ratio, "verdict": verdict(each)}
         output.write(dump({**facts, **more, **own, **rest}) + b"\n")

@@ -19,6 +19,7 @@ _HEIGHT: Final = 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 40, 56
 _MARGIN_RATIO: Final = 0.06
 _STEPS: Final = (1, 2, 5)
+_GRID: Final = f'stroke="{OTHER}" stroke-opacity=".35"'
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -43,12 +44,15 @@ class _Axis(NamedTuple):
             width = (self.high - self.low) / 5
             unit = 10.0 ** math.floor(math.log10(width))
             step = next((step * unit for step in _STEPS if step * unit >= width), 10 * unit)
-            marks = [step * number for number in range(math.floor(self.low / step), math.ceil(self.high / step) + 1)]
+            marks = [
+                step * number
+                for number in range(math.floor(self.low / step), math.ceil(self.high / step) + 1)
+            ]
         return [mark for mark in marks if self.low <= mark <= self.high]
 
 
 def write_plot(tuning: Tuning, title: str, output: Output) -> None:
-    """Write the page: the metric on the held-out half over the size of the index, and over the time of a query.
+    """Write the page: the metric on the held-out half over the size of the index, and over time.
 
     Args:
         tuning: What was measured.
@@ -63,7 +67,8 @@ def write_plot(tuning: Tuning, title: str, output: Output) -> None:
     )
     plots = "".join(_panel(tuning, label, cost, colors) for label, cost in panels)
     keys = "".join(
-        f'<span><svg width="12" height="12"><circle cx="6" cy="6" r="5" fill="{color}"/></svg> {_plain(name)}</span>'
+        f'<span><svg width="12" height="12"><circle cx="6" cy="6" r="5" fill="{color}"/></svg>'
+        f" {_plain(name)}</span>"
         for name, color in colors.items()
     )
     rows = "".join(_row(tuning, number) for number in tuning.shown)
@@ -78,9 +83,9 @@ def write_plot(tuning: Tuning, title: str, output: Output) -> None:
         "td,th{padding:3px 12px 3px 0;text-align:left}"
         "td:nth-child(n+3){font-variant-numeric:tabular-nums}</style></head>\n"
         f"<body><h1>{_plain(title)}</h1>\n"
-        f"<p>{_plain(tuning.metric)} on the {len(tuning.held_out)} held-out queries. Filled: no other setting beats it"
-        f" in {_plain(tuning.metric)}, size and time on the {len(tuning.chosen_on)} queries that were chosen on."
-        " Point at a mark to see its setting.</p>\n"
+        f"<p>{_plain(tuning.metric)} on the {len(tuning.held_out)} held-out queries. Filled: no other"
+        f" setting beats it in {_plain(tuning.metric)}, size and time on the {len(tuning.chosen_on)} queries"
+        " that the choice was made on. Point at a mark to see its setting.</p>\n"
         f"<div>{keys}</div>\n{plots}\n<table><tr>{head}</tr>{rows}</table></body></html>\n".encode()
     )
 
@@ -101,13 +106,13 @@ def _panel(tuning: Tuning, label: str, cost: Callable[[Tuned], float], colors: d
     for mark in across.marks():
         x = across.place(mark)
         parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" stroke="{OTHER}" stroke-opacity=".35"/>'
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" {_GRID}/>'
             f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{mark:g}</text>'
         )
     for mark in up.marks():
         y = up.place(mark)
         parts.append(
-            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{OTHER}" stroke-opacity=".35"/>'
+            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" {_GRID}/>'
             f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{mark:.4g}</text>'
         )
     parts.append(
@@ -122,11 +127,14 @@ def _panel(tuning: Tuning, label: str, cost: Callable[[Tuned], float], colors: d
         color = colors[_group(point)]
         fill = color if number in tuning.frontier else "none"
         parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{6 if number in named else 4.5}" fill="{fill}" stroke="{color}"'
-            f' stroke-width="1.4" pointer-events="all"><title>{_plain(_said(tuning, number))}</title></circle>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{6 if number in named else 4.5}" fill="{fill}"'
+            f' stroke="{color}" stroke-width="1.4" pointer-events="all">'
+            f"<title>{_plain(_said(tuning, number))}</title></circle>"
         )
         if number == tuning.chosen:
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="none" stroke="{INK}" stroke-width="2"/>')
+            parts.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="none" stroke="{INK}" stroke-width="2"/>'
+            )
     parts += _names({place: named[place] for place in named}, tuning, across, up, cost)
     return "".join(parts) + "</svg>"
 
@@ -165,7 +173,8 @@ def _said(tuning: Tuning, number: int) -> str:
     point = tuning.points[number]
     return (
         f"{point.setting.name}\n{tuning.metric} {tuning.on_held_out(number):.4f} held out,"
-        f" {tuning.on_first_half(number):.4f} chosen on\n{point.index_bytes / 1e6:.3g} MB, {point.query_ms:.3g} ms"
+        f" {tuning.on_first_half(number):.4f} chosen on\n{point.index_bytes / 1e6:.3g} MB,"
+        f" {point.query_ms:.3g} ms"
     )
 
 

@@ -1,6 +1,6 @@
 """What the layers, poolings and statistics of an encoder's vectors are worth, by cosines alone on a sample.
 
-The same documents and queries stand behind every figure, that of the encoder as it is among them, so that only
+The same documents and queries stand behind every figure, that of the encoder as it is among them: only
 differences are to be read. Documents are cut to what the model takes.
 """
 
@@ -41,7 +41,7 @@ def sample_documents(questions: Questions, size: int, seed: int) -> dict[str, st
     from embedcli.datatypes import Counts
     from embedcli.tasks.inputs import Inputs
 
-    needed = {id for judged in questions.judged for id, grade in judged.items() if grade > 0}
+    needed = {name for judged in questions.judged for name, grade in judged.items() if grade > 0}
     inputs = Inputs(list(questions.corpus), questions.read)
 
     def records() -> Any:
@@ -49,7 +49,7 @@ def sample_documents(questions: Questions, size: int, seed: int) -> dict[str, st
 
     others = [record.id for record in records() if record.id not in needed and not record.is_blank]
     count = min(len(others), max(0, size - len(needed)))
-    drawn = np.random.default_rng(seed).choice(len(others), count, replace=False) if count else []
+    drawn = np.random.default_rng(seed).choice(max(1, len(others)), count, replace=False).tolist()
     wanted = needed | {others[number] for number in drawn}
     return {record.id: record.text for record in records() if record.id in wanted}
 
@@ -87,7 +87,9 @@ def sweep_encoder(
     texts = list(documents.values())
     measure = _Measure(list(documents), questions, metric, seed)
     with tempfile.TemporaryDirectory(prefix="embedcli-") as place:
-        manifest = write_layers(vectorizer.model, vectorizer.variant, graph, range(graph.layers + 1), Path(place))
+        manifest = write_layers(
+            vectorizer.model, vectorizer.variant, graph, range(graph.layers + 1), Path(place)
+        )
         encoder = _open(Path(place), manifest, vectorizer)
         try:
             rows = _encoded(encoder, texts, prompts.get("document", ""), on_step)
@@ -125,14 +127,14 @@ class _Measure:
         import numpy as np
 
         self._metric, self._seed = metric, seed
-        places = {id: row for row, id in enumerate(ids)}
+        places = {name: row for row, name in enumerate(ids)}
         self._grades = np.zeros((len(questions.queries), len(ids)))
         self._relevant = []
         for number, judged in enumerate(questions.judged):
             self._relevant.append(np.array([grade for grade in judged.values() if grade > 0]))
-            for id, grade in judged.items():
-                if id in places:
-                    self._grades[number, places[id]] = grade
+            for name, grade in judged.items():
+                if name in places:
+                    self._grades[number, places[name]] = grade
 
     def values(self, rows: Vectors, queries: Vectors) -> Doubles:
         """Return the metric of each query, shape (queries,)."""
@@ -172,7 +174,9 @@ def _own_pooling(vectorizer: Vectorizer) -> str:
     return pooling
 
 
-def _open(folder: Path, manifest: Any, vectorizer: Vectorizer, pooling: str = "+".join(POOLINGS)) -> OnnxEncoder:
+def _open(
+    folder: Path, manifest: Any, vectorizer: Vectorizer, pooling: str = "+".join(POOLINGS)
+) -> OnnxEncoder:
     from embedcli.encode.onnx import OnnxEncoder
 
     whole = vectorizer.encoder

@@ -1,8 +1,10 @@
-"""Settings of index and query measured against each other: chosen on one half of the queries, told on the other.
+"""Settings of index and query measured: chosen on one half of the queries, told on the other.
 
-The full product of all knobs would take hours. Measured are, for each model, the default; the other ways to
-rank; then one knob of the index at a time; then the product of what was not clearly worse, as far as the time
-reaches. What only two knobs together would gain, each of them clearly worse alone, is not found.
+The full product of all knobs would take hours. Measured are, for each model, the default; vectors alone,
+words alone, and both by several weights; the other fusions with the best of these; then one knob of the index
+at a time; then the product of what was not clearly worse, by the model's best ranking, as far as the time
+reaches.
+What only two knobs together would gain, each of them clearly worse alone, is not found.
 """
 
 from __future__ import annotations
@@ -12,20 +14,19 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from embedcli.datatypes import StoredDtype
 from embedcli.errors import InputError
-from embedcli.tuning import Tuning, TuneSetting
+from embedcli.tuning import TuneSetting, Tuning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from embedcli.reports import Evaluation
-    from embedcli.tuning import Integers, Swept, Tuned
     from embedcli.tasks.evaluate.tune_bench import Bench
+    from embedcli.tuning import Integers, Swept, Tuned
 
 ALPHAS: Final = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
 CHUNKINGS: Final = ("split", "pool")
-DTYPES: Final[tuple[StoredDtype, ...]] = ("float16", "float32", "int8", "binary")
+DTYPES: Final = ("float16", "float32", "int8", "binary")
 WITHIN: Final = 0.01
 MIN_QUERIES: Final = 4
 
@@ -70,7 +71,7 @@ def split_queries(count: int, seed: int) -> tuple[Integers, Integers]:
 
     if count < MIN_QUERIES:
         raise InputError(
-            f"{count} queries with a relevant document are too few to choose on one half",
+            f"too few queries with a relevant document to choose on one half of them: {count}",
             hint=f"at least {MIN_QUERIES}; some hundred to see a difference",
         )
     order = np.random.default_rng(seed).permutation(count).astype(np.int64)
@@ -116,14 +117,19 @@ class _Search:
     def one_at_a_time(self, model: str, dims: Sequence[int]) -> None:
         """Measure a model with the default, and with one knob turned at a time."""
         base = self.usual._replace(model=model, dim=dims[0])
-        rankings = list(_rankings(base, self.settings))
+        rankings = [base, base._replace(mode="dense"), base._replace(mode="lexical")]
+        rankings += [base._replace(alpha=alpha) for alpha in self.settings.alphas]
+        self._measure(rankings)
+        # The other ways to scale with the best weight of the first alone.
+        mixed = max((setting for setting in rankings if setting.mode == "hybrid"), key=self.quality)
+        rankings += [mixed._replace(fusion=fusion) for fusion in self.settings.fusions]
         turned = [
             [base._replace(chunking=name) for name in self.settings.chunkings],
             [base._replace(dim=dim) for dim in dims],
             [base._replace(dtype=dtype) for dtype in self.settings.dtypes],
         ]
-        self._measure([base, *rankings, base._replace(plan="signs"), *itertools.chain(*turned)])
-        best = max((base, *rankings), key=lambda setting: (self.quality(setting), setting == base))
+        self._measure([*rankings, base._replace(plan="signs"), *itertools.chain(*turned)])
+        best = max(rankings, key=lambda setting: (self.quality(setting), setting == base))
         keep = [[setting for setting in group if self._is_good(setting, base)] for group in turned]
         self._good.append(
             (
@@ -137,7 +143,7 @@ class _Search:
         )
 
     def product(self, stop_at: float) -> int:
-        """Measure the product of what was not clearly worse, by each model's best ranking, while time is left.
+        """Measure the product of what was not clearly worse, while time is left.
 
         Returns:
             How many settings were left out.
@@ -195,16 +201,7 @@ _BITS: Final = {"float32": 32, "float16": 16, "int8": 8, "binary": 1}
 def usual_setting(settings: TuneSettings) -> TuneSetting:
     """Return what the tool does with the first model where nothing is said."""
     model, dims = settings.models[0]
-    return TuneSetting(model, settings.chunkings[0], dims[0], settings.dtypes[0])
-
-
-def _rankings(base: TuneSetting, settings: TuneSettings) -> Iterable[TuneSetting]:
-    """Yield the ways to rank: vectors alone, words alone, and both by each weight and scaling."""
-    yield base._replace(mode="dense")
-    yield base._replace(mode="lexical")
-    for fusion in settings.fusions:
-        for alpha in settings.alphas:
-            yield base._replace(fusion=fusion, alpha=alpha)
+    return TuneSetting(model, settings.chunkings[0], dims[0], settings.dtypes[0], fusion=settings.fusions[0])
 
 
 def _report(metric: str, search: _Search, held_out: Integers, left: int) -> Tuning:
@@ -274,7 +271,9 @@ def evaluation_of(tuning: Tuning, queries: Sequence[str], seed: int) -> Evaluati
     measured = [
         each
         for name, number in named.items()
-        for each in mean_measurements(name, {tuning.metric: tuning.points[number].values[tuning.held_out]}, seed)
+        for each in mean_measurements(
+            name, {tuning.metric: tuning.points[number].values[tuning.held_out]}, seed
+        )
     ]
     return Evaluation(
         "tune",

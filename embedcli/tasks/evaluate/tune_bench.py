@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from embedcli.datatypes import Counts
-from embedcli.tuning import Tuned, TuneSetting
 from embedcli.tasks.build import build_index
 from embedcli.tasks.build_settings import BuildSettings
 from embedcli.tasks.open_index import IndexSettings
@@ -15,14 +14,15 @@ from embedcli.tasks.ranking import Ranking
 from embedcli.tasks.search import SearchSettings, query_vectors
 from embedcli.tasks.search_index import search_by_words, search_indexes
 from embedcli.tasks.vectorize import VectorSettings
+from embedcli.tuning import Tuned, TuneSetting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from embedcli.datatypes import Hit, OnProblem, Record, Vectors
-    from embedcli.tuning import Doubles
     from embedcli.tasks.vectorize import Vectorizer
+    from embedcli.tuning import Doubles
     from embedcli.vectors.ranking_measures import RankingMetric
 
 _TIMED: Final = 15

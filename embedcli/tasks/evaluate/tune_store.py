@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.index.meta import Identity
-    from embedcli.tuning import Tuning, TuneSetting
+    from embedcli.tuning import TuneSetting, Tuning
 
 
 def check_storable(index: Path, models: list[str]) -> None:
