@@ -143,7 +143,9 @@ def read_run(path: str, wanted: Collection[str] | Mapping[str, object]) -> Found
         if cells[0] in wanted:
             _put(found, _Row(cells[0], cells[2], score), place, count, may_repeat=False)
     if not found:
-        raise InputError(f"{path}: finds nothing for any judged query", hint="are the ids those of the qrels?")
+        raise InputError(
+            f"{path}: finds nothing for any judged query", hint="are the ids those of the qrels?"
+        )
     return found
 
 

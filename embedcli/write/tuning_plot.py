@@ -18,6 +18,7 @@ _WIDTH: Final = 640
 _HEIGHT: Final = 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 40, 56
 _MARGIN_RATIO: Final = 0.06
+_LOG_FROM: Final = 4
 _STEPS: Final = (1, 2, 5)
 _GRID: Final = f'stroke="{OTHER}" stroke-opacity=".35"'
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
@@ -96,7 +97,10 @@ def _group(point: Tuned) -> str:
 
 def _panel(tuning: Tuning, label: str, cost: Callable[[Tuned], float], colors: dict[str, str]) -> str:
     """Return one plot as SVG."""
-    across = _axis([cost(point) for point in tuning.points], _LEFT, _WIDTH - _RIGHT, is_log=True)
+    costs = [cost(point) for point in tuning.points]
+    # Over less than a factor of four, powers of ten leave too few marks.
+    is_log = max(costs) > _LOG_FROM * min(costs)
+    across = _axis(costs, _LEFT, _WIDTH - _RIGHT, is_log=is_log)
     qualities = [tuning.on_held_out(number) for number in range(len(tuning.points))]
     up = _axis(qualities, _HEIGHT - _BOTTOM, _TOP, is_log=False)
     parts = [
@@ -165,7 +169,7 @@ def _axis(values: Sequence[float], first: float, last: float, *, is_log: bool) -
     if is_log:
         room = max((high / low) ** _MARGIN_RATIO, 1.05)
         return _Axis(low / room, high * room, first, last, is_log=True)
-    room = max((high - low) * _MARGIN_RATIO, 0.01)
+    room = (high - low) * _MARGIN_RATIO or 0.05 * (abs(high) or 1.0)
     return _Axis(low - room, high + room, first, last, is_log=False)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from embedcli.datatypes import Counts
 from embedcli.tasks.build import build_index
 from embedcli.tasks.build_settings import BuildSettings
+from embedcli.tasks.evaluate.tune_words import RememberedWords, Scored
 from embedcli.tasks.open_index import IndexSettings
 from embedcli.tasks.ranking import Ranking
 from embedcli.tasks.search import SearchSettings, query_vectors
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.datatypes import Hit, OnProblem, Record, Vectors
+    from embedcli.tasks.open_index import OpenIndex
     from embedcli.tasks.vectorize import Vectorizer
     from embedcli.tuning import Doubles
     from embedcli.vectors.ranking_measures import RankingMetric
@@ -90,6 +92,7 @@ class Bench:
         self._search_ms: dict[TuneSetting, float] = {}
         self._encode_ms: dict[str, tuple[float, float]] = {}
         self._query_vectors: dict[tuple[str, int], Vectors] = {}
+        self._scored: dict[tuple[str, str], Scored] = {}
 
     @property
     def depth(self) -> int:
@@ -104,7 +107,8 @@ class Bench:
         """
         if setting not in self._known:
             built = self._index(setting)
-            hits = self._search(setting, built.path, range(len(self.questions.queries)))
+            every = range(len(self.questions.queries))
+            hits = self._search(setting, built.path, every, remembers_words=True)
             query_ms, text_ms = self._times(setting, built.path)
             self._known[setting] = Tuned(
                 setting, self._values(hits), built.bytes, built.chunks, query_ms, text_ms
@@ -142,8 +146,13 @@ class Bench:
         settings = VectorSettings(role, dim=setting.dim, normalize=True)
         return self._vectorizers[setting.model].with_settings(settings, counts)
 
-    def _search(self, setting: TuneSetting, index: Path, numbers: Sequence[int]) -> list[list[Hit]]:
-        """Return the best documents of some queries."""
+    def _search(
+        self, setting: TuneSetting, index: Path, numbers: Sequence[int], *, remembers_words: bool = False
+    ) -> list[list[Hit]]:
+        """Return the best documents of some queries.
+
+        BM25 is the same for all numbers and dtypes of a model's vectors: it is computed once, but for timing.
+        """
         asked = [self.questions.queries[number] for number in numbers]
         wanted = SearchSettings(self.depth, by="record", merge=False, collapse=False)
         ranking = Ranking(setting.mode, setting.fusion, setting.alpha)  # type: ignore[arg-type]
@@ -156,9 +165,17 @@ class Bench:
                 self.questions.queries, vectorizer
             )
         vectors = self._query_vectors[setting.model, setting.dim][list(numbers)]
+        known = self._scored.setdefault((setting.model, setting.chunking), Scored())
+
+        def on_open(opened: OpenIndex) -> None:
+            if remembers_words and opened.lexical is not None:
+                opened.lexical = RememberedWords(opened.lexical, known)
+
         if not setting.rerank:
             return search_indexes(
-                *([index], asked, vectors, vectorizer, wanted, how, ranking), on_notice=self.notice
+                *([index], asked, vectors, vectorizer, wanted, how, ranking),
+                on_notice=self.notice,
+                on_open=on_open,
             )
         from embedcli.tasks.rerank import DEFAULT_DEPTH, MAXSIM_WEIGHT, maxsim_values, rerank
 
