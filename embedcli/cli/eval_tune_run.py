@@ -89,9 +89,12 @@ class TuneRun:
             InputError: A file is not what it should be.
         """
         from embedcli.cli.search_asked import read_queries
+        from embedcli.datatypes import Counts
+        from embedcli.errors import InputError
         from embedcli.records.judgements import find_collection, read_judgements
-        from embedcli.tasks.evaluate.judged import judged_queries, with_relevant
+        from embedcli.tasks.evaluate.judged import judged_queries, tell_missing, with_relevant
         from embedcli.tasks.evaluate.tune_bench import Questions
+        from embedcli.tasks.inputs import Inputs
 
         if not paths:
             raise UsageError("no test collection", hint=_HINT)
@@ -104,12 +107,12 @@ class TuneRun:
             fields = fields or list(_FIELDS)
         judged = with_relevant(read_judgements(judged_by), self.run.notice)
         records, judged = judged_queries(read_queries(None, asked, [], self.run), judged, self.run.notice)
-        return Questions(
-            corpus,
-            {"text_fields": tuple(fields)} if fields else {},
-            records,
-            [judged[record.id] for record in records],
-        )
+        read = {"text_fields": tuple(fields)} if fields else {}
+        there = {record.id for record in Inputs(list(corpus), read).records(Counts(), lambda _problem: None)}
+        if not there:
+            raise InputError(f"{', '.join(corpus)}: no documents in it")
+        tell_missing(judged, there, self.run.notice)
+        return Questions(corpus, read, records, [judged[record.id] for record in records])
 
     def settings(
         self, tried: Tried, *, rerank: bool, within: float, seed: int, max_seconds: float
