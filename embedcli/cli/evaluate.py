@@ -2,6 +2,8 @@
 
 import typer
 
+from embedcli.cli.eval_rank import rank
+from embedcli.cli.eval_retrieval import retrieval
 from embedcli.cli.eval_tune import tune
 
 eval_app = typer.Typer(
@@ -10,4 +12,6 @@ eval_app = typer.Typer(
     rich_markup_mode=None,
 )
 
+eval_app.command()(retrieval)
+eval_app.command()(rank)
 eval_app.command()(tune)

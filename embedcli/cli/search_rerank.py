@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from embedcli.cli.run import Run
     from embedcli.datatypes import Hit, Record
@@ -32,8 +32,9 @@ class Rerank(NamedTuple):
         vectorizer: "Vectorizer | None",
         top_k: int,
         run: "Run",
+        on_progress: "Callable[[int, int], None]" = lambda _done, _total: None,
     ) -> "list[list[Hit]]":
-        """Return the best hits after the second look.
+        """Return the best hits after the second look; `on_progress` is told how far it is.
 
         Raises:
             UsageError: The encoder is to look, and the search uses none.
@@ -46,14 +47,14 @@ class Rerank(NamedTuple):
             name, values = "command", command_values(asked, found, self.command)
         elif self.model is not None:
             name = "cross-encoder"
-            values = pair_values(asked, found, *self.model, run.counts, run.notice)
+            values = pair_values(asked, found, *self.model, run.counts, run.notice, on_progress)
         elif vectorizer is None:
             raise UsageError(
                 "--rerank maxsim compares vectors, which --mode lexical and sparse do not", hint="--alpha 0"
             )
         else:
             documents = vectorizer.with_settings(VectorSettings("document", dim=vectorizer.settings.dim))
-            name, values = "maxsim", maxsim_values(asked, found, vectorizer, documents)
+            name, values = "maxsim", maxsim_values(asked, found, vectorizer, documents, on_progress)
         return [
             rerank(hits, own, name, self.settings.weight, top_k)
             for hits, own in zip(found, values, strict=True)

@@ -236,17 +236,21 @@ class IndexReader:
         Raises:
             DamagedIndexError: A row is missing or is not what was written.
         """
-        return [self._chunk(number) for number in ids]
+        # Most hits are from few files.
+        places: dict[int, tuple[bytes, bytes]] = {}
+        return [self._chunk(number, places) for number in ids]
 
-    def _chunk(self, number: int) -> StoredChunk:
+    def _chunk(self, number: int, places: dict[int, tuple[bytes, bytes]]) -> StoredChunk:
         chunk = self._row("chunk", number)
         record = self._row("record", chunk[1])
-        source = self._row("source", record[1])
-        root = self._row("root", source[1])
+        if record[1] not in places:
+            source = self._row("source", record[1])
+            places[record[1]] = (self._row("root", source[1])[1], source[2])
+        root, path = places[record[1]]
         return StoredChunk(
             id=chunk[0],
-            root=root[1],
-            path=source[2],
+            root=root,
+            path=path,
             record=record[2],
             ordinal=chunk[2],
             start=chunk[3],

@@ -51,6 +51,7 @@ def build_index(
     sparse: SparseVectorizer | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     on_graph: Callable[[int, int], None] = lambda _done, _total: None,
+    on_record: Callable[[int], None] = lambda _done: None,
 ) -> BuildReport:
     """Bring an index up to date with its files.
 
@@ -64,6 +65,7 @@ def build_index(
         sparse: Makes the chunks' sparse vectors; None for an index without.
         on_progress: Told, after each file, how many of how many are done.
         on_graph: Told, while a graph is built, how many of how many rows are in.
+        on_record: Told, after each record that was read, how many there were.
 
     Raises:
         MissingPathError: A root does not exist; nothing was changed.
@@ -83,7 +85,11 @@ def build_index(
         raise _nothing_to_read(index)
     with open_for_writing(index, identity, lock_timeout_seconds=settings.lock_timeout_seconds) as connection:
         writer = IndexWriter(index, connection, identity, may_shrink=settings.may_shrink)
-        build = Build(index, settings, vectorizer, writer, counts, on_problem, stdin, sparse=sparse)
+        build = Build(
+            *(index, settings, vectorizer, writer, counts, on_problem, stdin),
+            sparse=sparse,
+            on_record=on_record,
+        )
         try:
             build.run(connection_roots(connection), on_progress)
         except (KeyboardInterrupt, Interrupted):
@@ -124,11 +130,12 @@ class Build:
         stdin: BinaryIO | None,
         encode_with: TextVectors | None = None,
         sparse: SparseVectorizer | None = None,
+        on_record: Callable[[int], None] = lambda _done: None,
     ) -> None:
         """Start with nothing read; `encode_with` makes the vectors in place of the vectorizer."""
         self._index, self._settings, self._vectorizer = index, settings, vectorizer
         self._writer, self._counts, self._stdin = writer, counts, stdin
-        self._tell = on_problem
+        self._tell, self._on_record = on_problem, on_record
         self._unreadable: list[str] = []
         self.queue = BuildQueue(writer, encode_with or vectorizer, counts, settings.max_seconds, sparse)
         self.report = BuildReport()
@@ -274,6 +281,7 @@ class Build:
 
         records = read_records(source, root.read, self._counts, note, self._stdin)
         for record in records:
+            self._on_record(self._counts.read)
             if record.is_blank:
                 continue
             named = record._replace(id=_stored_id(record, source, relative))

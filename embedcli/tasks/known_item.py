@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from embedcli.tasks.vectorize import VectorSettings
-from embedcli.vectors.normalize import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from embedcli.datatypes import Vectors
     from embedcli.tasks.vectorize import Vectorizer
 
 MAX_ITEMS = 2000
@@ -32,10 +30,6 @@ DEPTH = 10
 MRR, RECALL, GAIN = f"MRR@{DEPTH}", "recall@1", f"gain in MRR@{DEPTH}"
 _MIN_WORDS = 3
 """In a query and in a document: "Introduction." or "1." could stand over anything."""
-
-_RESAMPLES = 2000
-_TIE = 1e-6
-"""Cosines this close are equal: that of two equal texts differs by the rounding of float32."""
 
 _BREAK = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
 
@@ -98,30 +92,21 @@ def find_items(texts: Iterable[str], at_most: int = MAX_ITEMS) -> list[Item]:
     return [items[number * len(items) // at_most] for number in range(at_most)]
 
 
-def own_ranks(queries: Vectors, documents: Vectors) -> npt.NDArray[np.int64]:
-    """Return the rank of each query's own document, from 1; a tie counts against it. O(n^2 dim).
-
-    Args:
-        queries: Shape (n, dim), float32.
-        documents: Shape (n, dim), float32; the row of the same number is the query's own.
-    """
-    import numpy as np
-
-    cosines = normalize(queries) @ normalize(documents).T
-    ranks: npt.NDArray[np.int64] = (cosines >= np.diagonal(cosines)[:, None] - _TIE).sum(axis=1)
-    return ranks
-
-
 def item_ranks(vectorizer: Vectorizer, items: Sequence[Item]) -> npt.NDArray[np.int64]:
     """Return the rank of each item's document among all documents, for its query, from 1.
 
     Each text is encoded in its role, with the model's own prompts.
     """
+    import numpy as np
+
+    from embedcli.vectors.own_ranks import own_ranks
+
     documents = vectorizer.with_settings(VectorSettings("document", normalize=True))
     queries = vectorizer.with_settings(VectorSettings("query", normalize=True))
     return own_ranks(
         queries.text_vectors([item.query for item in items]),
         documents.text_vectors([item.document for item in items]),
+        np.arange(len(items)),
     )
 
 
@@ -132,23 +117,21 @@ def measure(ranks: Sequence[tuple[str, npt.NDArray[np.int64]]]) -> list[Measured
 
     Args:
         ranks: By system, shape (n,); gains are over the first.
-
-    Source: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3, percentiles.
     """
-    import numpy as np
+    from embedcli.tasks.evaluate.measured import mean_measurements
+    from embedcli.vectors.ranking_measures import RankingMetric, own_rank_values
 
-    figures = []
-    count = len(ranks[0][1])
-    drawn = np.random.default_rng(0).integers(0, count, size=(_RESAMPLES, count))
+    figures: list[Measured] = []
     first = None
     for system, own in ranks:
-        reciprocal = np.where(own <= DEPTH, 1 / own, 0.0)
-        terms = {MRR: reciprocal, RECALL: (own == 1).astype(np.float64)}
+        reciprocal = own_rank_values(RankingMetric("MRR", DEPTH), own)
+        terms = {MRR: reciprocal, RECALL: own_rank_values(RankingMetric("recall", 1), own)}
         if first is None:
             first = reciprocal
         else:
             terms[GAIN] = reciprocal - first
-        for metric, values in terms.items():
-            low, high = np.percentile(values[drawn].mean(axis=1), (2.5, 97.5))
-            figures.append(Measured(system, metric, float(values.mean()), float(low), float(high), count))
+        for found in mean_measurements(system, terms, 0):
+            assert found.low is not None
+            assert found.high is not None
+            figures.append(Measured(system, found.metric, found.value, found.low, found.high, len(own)))
     return figures

@@ -52,6 +52,7 @@ def read_pairs(
     wanted: Sequence[str],
     counts: Counts,
     on_problem: OnProblem,
+    field_hint: str = "--left-field and --right-field say where they are",
 ) -> Iterator[Pair]:
     """Yield records with their two texts; one without them is a problem, a blank one has empty ones.
 
@@ -61,6 +62,7 @@ def read_pairs(
         wanted: The two fields or columns; empty for the default.
         counts: Added to.
         on_problem: Told of what is no pair.
+        field_hint: What to type where a record has no such fields.
     """
     for record in records:
         if not record.fields and record.is_blank:
@@ -78,7 +80,7 @@ def read_pairs(
         hint = "--format tsv --no-header takes two texts with a tab between them"
         if record.fields:
             reason = f"no pair of texts in {names[0]!r} and {names[1]!r}"
-            hint = "--left-field and --right-field say where they are"
+            hint = field_hint
         on_problem(Problem(f"{record.path or '-'}:{record.line}", reason, hint=hint))
 
 

@@ -220,7 +220,11 @@ class OpenIndex:
         chunks.sort(
             key=lambda chunk: (-by_row[chunk.id].score, chunk.root, chunk.path, chunk.line, chunk.start)
         )
-        return [self._hit(chunk, by_row[chunk.id]) for chunk in chunks[:top_k]]
+        paths = {
+            (root, path): hit_path(root, path, self.path)
+            for root, path in {(chunk.root, chunk.path) for chunk in chunks[:top_k]}
+        }
+        return [self._hit(chunk, by_row[chunk.id], paths[chunk.root, chunk.path]) for chunk in chunks[:top_k]]
 
     def _plan(self, queries: int, top_k: int) -> tuple[Workload, Plan]:
         """Return what there is to do and how to do it."""
@@ -279,13 +283,13 @@ class OpenIndex:
                 keep_graph(self._reader, made)
         return made
 
-    def _hit(self, chunk: StoredChunk, ranked: Ranked) -> Hit:
+    def _hit(self, chunk: StoredChunk, ranked: Ranked, path: str | None) -> Hit:
         return Hit(
             score=ranked.score,
             cosine=ranked.cosine,
             id=chunk.record,
             chunk=chunk.ordinal,
-            path=hit_path(chunk.root, chunk.path, self.path),
+            path=path,
             line=chunk.line,
             end_line=chunk.end_line,
             text=chunk.text,

@@ -48,7 +48,11 @@ class RerankSettings:
 
 
 def maxsim_values(
-    asked: Sequence[Record], found: Sequence[Sequence[Hit]], queries: Vectorizer, documents: Vectorizer
+    asked: Sequence[Record],
+    found: Sequence[Sequence[Hit]],
+    queries: Vectorizer,
+    documents: Vectorizer,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Values:
     """Return for each hit how well the query's tokens are met by its own, -1 to 1; see `vectors.maxsim`.
 
@@ -59,6 +63,7 @@ def maxsim_values(
         found: The hits of each.
         queries: The encoder in the role of a query.
         documents: The same in the role of a document.
+        on_progress: Told how many of how many texts were looked at.
 
     Raises:
         UsageError: A hit has no text, as from an index without texts.
@@ -79,6 +84,7 @@ def maxsim_values(
     )
     texts = list(wanted)
     for start in range(0, len(texts), _TEXTS_AT_A_TIME):
+        on_progress(start, len(texts))
         batch = texts[start : start + _TEXTS_AT_A_TIME]
         for text, tokens in zip(batch, documents.token_vectors(batch), strict=True):
             for number, place in wanted[text]:
@@ -116,6 +122,7 @@ def pair_values(
     settings: EncoderSettings,
     counts: Counts,
     on_notice: Callable[[str], None] = lambda _notice: None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Values:
     """Return for each hit what a cross-encoder says of it and the query; see `encode.pairs`.
 
@@ -128,6 +135,7 @@ def pair_values(
         settings: How to open it.
         counts: Gets the pairs, and the texts that were cut; a query that was cut counts as one text.
         on_notice: Told when `auto` falls back from a GPU to the CPU.
+        on_progress: Told how many of how many queries were looked at.
 
     Raises:
         UsageError: A hit has no text, as from an index without texts; or the model is of another kind.
@@ -145,6 +153,7 @@ def pair_values(
     encoder = open_pair_encoder(model, settings, on_notice)
     try:
         for number, texts in enumerate(texts_of):
+            on_progress(number, len(texts_of))
             if not texts:
                 continue
             once = list(dict.fromkeys(texts))

@@ -84,15 +84,20 @@ def write_hits_json(hits: Sequence[Hit], query: str, output: Output, *, explain:
         output.write(dump({**named, **own}) + b"\n")
 
 
-def check_trec(ids: Iterable[str]) -> None:
+def check_trec(ids: Iterable[str], option: str = "--trec", hint: str = "--json") -> None:
     """Refuse ids of queries and hits that a TREC run cannot hold.
+
+    Args:
+        ids: All of them.
+        option: What asked for a run.
+        hint: What to type instead.
 
     Raises:
         UsageError: One holds white space, which parts the columns, or nothing at all.
     """
     for name in ids:
         if len(name.split()) != 1 or name != name.strip():
-            raise UsageError(f"--trec: the id {name!r} is not one word", hint="--json")
+            raise UsageError(f"{option}: the id {name!r} is not one word", hint=hint)
 
 
 def write_hits_trec(hits: Sequence[Hit], query: str, output: Output) -> None:
@@ -103,9 +108,19 @@ def write_hits_trec(hits: Sequence[Hit], query: str, output: Output) -> None:
         query: The query's id; see `check_trec`.
         output: Where to.
     """
-    for rank, hit in enumerate(hits, start=1):
-        line = f"{query} Q0 {hit.id} {rank} {hit.score!r} embedcli\n"
-        output.write(line.encode("utf-8", "surrogateescape"))
+    write_run(((hit.id, hit.score) for hit in hits), query, output)
+
+
+def write_run(found: Iterable[tuple[str, float]], query: str, output: Output) -> None:
+    """Write what was found for a query as lines of a TREC run.
+
+    Args:
+        found: Ids and scores, best first.
+        query: The query's id; see `check_trec`.
+        output: Where to.
+    """
+    for rank, (name, score) in enumerate(found, start=1):
+        output.write(f"{query} Q0 {name} {rank} {score!r} embedcli\n".encode("utf-8", "surrogateescape"))
 
 
 def write_hits_text(

@@ -13,6 +13,10 @@ from embedcli.records import judgements
 from embedcli.records.judgements import find_collection, read_judgements, read_run
 
 JUDGED = {"q1": {"d1": 1.0, "d 2": 0.0}, "q2": {"d1": 2.0}}
+JSONL = (
+    '{"query-id": "q1", "corpus-id": "d1", "score": 1}\n{"query-id": "q1", "corpus-id": "d 2", "score": 0}\n'
+    '{"query-id": "q2", "corpus-id": "d1", "score": 2.0}'
+)
 TSV = "q1\td1\t1\nq1\td 2\t0\n\nq2\td1\t2\n"
 
 
@@ -34,8 +38,7 @@ def put(tmp_path):
         "query-id\tcorpus-id\tscore\n" + TSV,
         "\ufeffquery-id\tcorpus-id\tscore\r\n" + TSV.replace("\n", "\r\n"),
         "q1\t0\td1\t1\nq1\tQ0\td 2\t0\nq2\t0\td1\t2\n",
-        '{"query-id": "q1", "corpus-id": "d1", "score": 1}\n{"query-id": "q1", "corpus-id": "d 2", "score": 0}\n'
-        '{"query-id": "q2", "corpus-id": "d1", "score": 2.0}',
+        JSONL,
     ],
 )
 def test_all_forms_of_qrels_say_the_same(put, content):
@@ -63,7 +66,10 @@ def test_columns_may_be_parted_by_blanks_and_a_file_may_be_packed(put):
         ("q\td\t1\nq\te\tx\n", r"2: no judgement: 'q\te\tx'"),
         ("q 0 d 31715818\n", "1: the grade 3.17158e+07 is no small number"),
         ("q 0 d 1\n\nq 0 d 2\n", "3: query q has document d twice"),
-        ('{"query-id": "q", "corpus-id": "d", "score": 1}\nq 0 d 1\n', "2: no JSON: Expecting value at column 1"),
+        (
+            '{"query-id": "q", "corpus-id": "d", "score": 1}\nq 0 d 1\n',
+            "2: no JSON: Expecting value at column 1",
+        ),
         ('{"query-id": "q", "score": 1}\n', "1: no judgement: "),
         ('{"query-id": "q", "corpus-id": "d", "score": true}\n', "1: no judgement: "),
         ('{"query-id": "q", "corpus-id": "d", "score": 1e999}\n', "1: the grade inf is no small number"),
@@ -132,7 +138,9 @@ def test_any_bytes_are_judgements_or_a_clear_error(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any"
     path.write_bytes(content)
     for read in (read_judgements, lambda name: read_run(name, {"q"})):
+        message = str(path)
         try:
             read(str(path))
         except EmbedcliError as error:
-            assert str(error).startswith(str(path)), error
+            message = str(error)
+        assert message.startswith(str(path))

@@ -23,7 +23,7 @@ from embedcli.encode.static_table import StaticTable
 from embedcli.encode.word_vectors import word_tokenizer
 from embedcli.errors import MissingExtraError, ModelError, UsageError
 from embedcli.tasks import merge as merge_module
-from embedcli.tasks.known_item import Item, find_items, item_ranks, measure, own_ranks, split_item
+from embedcli.tasks.known_item import Item, find_items, item_ranks, measure, split_item
 from embedcli.tasks.merge import MergeReport, MergeSettings, merge, sample_texts
 from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 from embedcli.vectors.normalize import normalize
@@ -102,13 +102,6 @@ def test_items_are_spread_over_the_texts_and_no_document_is_there_twice() -> Non
     twins = ["Another first sentence here. It says nothing but 5.", "no second sentence"]
     assert len(find_items([*texts, *twins])) == 100
     assert [item.query[-3:-1].strip() for item in find_items(texts, 4)] == ["0", "25", "50", "75"]
-
-
-def test_a_tie_counts_against_the_rank() -> None:
-    queries = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], np.float32)
-    documents = np.array([[1, 0], [0, 3], [1, 0.1], [1, 0]], np.float32)
-    # The first query finds its own text and an equal one; the last one is nothing and finds nothing.
-    assert own_ranks(queries, documents).tolist() == [2, 1, 1, 4]
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=60))

@@ -74,9 +74,7 @@ def test_measures_are_those_of_trec_eval(drawn):
 def test_one_relevant_document_is_the_same_by_its_rank(ranks):
     for metric in parse_metrics((*EVERY, *DEFAULT_METRICS)):
         of_rank = own_rank_values(metric, np.array(ranks)).tolist()
-        one_by_one = [
-            query_values([metric], np.eye(1, 12, rank - 1)[0], np.ones(1)).item() for rank in ranks
-        ]
+        one_by_one = [query_values([metric], np.eye(1, 12, rank - 1)[0], np.ones(1)).item() for rank in ranks]
         assert of_rank == pytest.approx(one_by_one, abs=1e-12), metric
 
 
