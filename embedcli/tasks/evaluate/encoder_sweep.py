@@ -47,7 +47,9 @@ def sample_documents(questions: Questions, size: int, seed: int) -> dict[str, st
     def records() -> Any:
         return inputs.records(Counts(), lambda _problem: None)
 
-    others = [record.id for record in records() if record.id not in needed and not record.is_blank]
+    there = [record.id for record in records() if not record.is_blank]
+    needed &= set(there)
+    others = [name for name in there if name not in needed]
     count = min(len(others), max(0, size - len(needed)))
     drawn = np.random.default_rng(seed).choice(max(1, len(others)), count, replace=False).tolist()
     wanted = needed | {others[number] for number in drawn}
