@@ -144,10 +144,10 @@ class TuneRun:
         usual = TuneSettings(tuple(dims))
         return TuneSettings(
             tuple(dims),
-            tuple(tried.chunkings or usual.chunkings),
-            tuple(tried.dtypes or usual.dtypes),
+            _usual_first(usual.chunkings, tried.chunkings),
+            _usual_first(usual.dtypes, tried.dtypes),
             tuple(tried.alphas or usual.alphas),
-            tuple(tried.fusions or usual.fusions),
+            _usual_first(usual.fusions, tried.fusions),
             rerank=rerank,
             within=within,
             seed=seed,
@@ -213,6 +213,11 @@ class TuneRun:
             )
             return with_sweep(tuning, swept, name, len(documents))
         return tuning
+
+
+def _usual_first(usual: tuple[str, ...], typed: list[str] | None) -> tuple[str, ...]:
+    """Return what is tried: what was typed, but the default always and first."""
+    return usual if typed is None else tuple(dict.fromkeys((usual[0], *typed)))
 
 
 def _dims(vectorizer: "Vectorizer", typed: list[int] | None) -> tuple[int, ...]:
