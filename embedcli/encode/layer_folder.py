@@ -31,7 +31,7 @@ def read_layers(model: Model, variant: str) -> LayerGraph:
         ModelError: The model has no layers, or they cannot be told apart; the message says why.
     """
     manifest = model.manifest
-    if manifest.kind != "onnx" or model.folders:
+    if manifest.kind != "onnx":
         raise ModelError(f"{manifest.name}: has no graph with layers")
     if manifest.dense or len(pooling_modes(manifest.pooling)) > 1:
         raise ModelError(f"{manifest.name}: what follows its token vectors fits the last layer alone")

@@ -17,8 +17,9 @@ TEXTS = ["one line", "the card has not arrived, and nobody answers", "x"]
 
 
 @pytest.fixture(scope="module")
-def model():
-    return find_model(None, ())
+def model(tmp_path_factory):
+    # As the program opens it: with a folder of the user's own.
+    return find_model(None, (tmp_path_factory.mktemp("models"),))
 
 
 @pytest.fixture(scope="module")
