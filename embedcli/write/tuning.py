@@ -88,7 +88,7 @@ def _point_row(tuning: Tuning, number: int) -> tuple[str, ...]:
         "-" if p is None else p_text(p),
         f"{point.index_bytes / _MEGA:.3g}",
         f"{point.index_bytes / max(1, point.chunks):.0f}",
-        f"{point.query_ms:.3g}",
+        f"{point.query_ms:.3g}" if point.query_ms < 100 else f"{point.query_ms:.0f}",
         f"{point.text_ms:.2g}",
     )
 

@@ -191,7 +191,7 @@ def _row(tuning: Tuning, number: int) -> str:
         f"{tuning.on_first_half(number):.4f}",
         f"{tuning.on_held_out(number):.4f}",
         f"{point.index_bytes / 1e6:.3g}",
-        f"{point.query_ms:.3g}",
+        f"{point.query_ms:.3g}" if point.query_ms < 100 else f"{point.query_ms:.0f}",
     )
     return "<tr>" + "".join(f"<td>{_plain(cell)}</td>" for cell in cells) + "</tr>\n"
 
