@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from embedcli.cli.eval_options import ReportOptions
     from embedcli.cli.run import Run
     from embedcli.reports import Evaluation
     from embedcli.tasks.evaluate.gates import Gate
+    from embedcli.write.target import Output
 
 
 class Gates(NamedTuple):
@@ -48,6 +49,7 @@ def finish_eval(
     report: "ReportOptions",
     gates: Gates,
     notes: "Mapping[str, str] | None" = None,
+    write_before: "Callable[[Output], None]" = lambda _output: None,
 ) -> NoReturn:
     """Show an evaluation, save it, and end the command: exit code 1 where a limit was missed.
 
@@ -68,7 +70,7 @@ def finish_eval(
     if gates.saved is not None:
         against = gates.least or (None,)
         verdicts += [judge_against(evaluation, gates.saved, gate) for gate in against]
-    _show(run, evaluation, report, notes)
+    _show(run, evaluation, report, notes, write_before)
     missed = [verdict for verdict in verdicts if not verdict.is_met]
     for verdict in verdicts:
         if verdict.is_met:
@@ -79,7 +81,11 @@ def finish_eval(
 
 
 def _show(
-    run: "Run", evaluation: "Evaluation", report: "ReportOptions", notes: "Mapping[str, str] | None"
+    run: "Run",
+    evaluation: "Evaluation",
+    report: "ReportOptions",
+    notes: "Mapping[str, str] | None",
+    write_before: "Callable[[Output], None]",
 ) -> None:
     from embedcli.tasks.evaluate.measured import figures
     from embedcli.tasks.evaluate.saved import write_saved
@@ -88,6 +94,7 @@ def _show(
 
     shown = figures(evaluation)
     with open_output(report.output) as output:
+        write_before(output)
         if report.as_json:
             write_figure_objects(shown, output)
         elif notes is not None:

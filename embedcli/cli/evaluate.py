@@ -13,6 +13,7 @@ from embedcli.cli.eval_rank import rank
 from embedcli.cli.eval_retrieval import retrieval
 from embedcli.cli.eval_stress import stress
 from embedcli.cli.eval_sts import sts
+from embedcli.cli.eval_tune import tune
 
 eval_app = typer.Typer(
     no_args_is_help=True,
@@ -27,6 +28,7 @@ eval_app.command()(pairs)
 eval_app.command()(classify)
 eval_app.command()(cluster)
 eval_app.command()(calibrate)
+eval_app.command()(tune)
 eval_app.command()(stress)
 eval_app.command()(bias)
 eval_app.command()(compare)

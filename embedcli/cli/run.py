@@ -26,8 +26,8 @@ EXIT_LOCKED = 75
 EXIT_CODES = {
     EXIT_OK: "done; for `search`, `match` and `sample --novel`: something found; for `dedupe --check`: no"
     " duplicates; also when the reader closed the pipe",
-    EXIT_NOTHING: "ran cleanly, but nothing found; for `dedupe --check`: duplicates are there; for the limits of"
-    " `eval`: one is missed",
+    EXIT_NOTHING: "ran cleanly, but nothing found; for `dedupe --check`: duplicates are there; for the"
+    " limits of `eval`: one is missed",
     EXIT_FAILED: "could not do it: wrong usage, missing path, bad model or index, write failure",
     EXIT_PARTIAL: "done, except for inputs that could not be read or parsed (named on stderr)",
     EXIT_BUG: "a bug in embedcli (traceback; please report it)",

@@ -112,6 +112,7 @@ def search_indexes(
     on_notice: Callable[[str], None] = lambda _notice: None,
     on_plan: Callable[[Path, Workload, Plan], None] = lambda _index, _work, _plan: None,
     on_bound: Callable[[float], None] = lambda _cosine: None,
+    on_open: Callable[[OpenIndex], None] = lambda _index: None,
 ) -> list[list[Hit]]:
     """Return the best hits of some indexes for each query, cosines computed from the stored vectors.
 
@@ -129,6 +130,7 @@ def search_indexes(
         on_notice: Told when a graph cannot be used, or an index was taken out of its folder.
         on_plan: Told how the vectors of each index are searched.
         on_bound: Told the lowest cosine of a hit, where `wanted` leaves it to the indexes.
+        on_open: Given each index before it is searched.
 
     Raises:
         IndexMismatchError: An index holds vectors of another model.
@@ -144,6 +146,7 @@ def search_indexes(
     with contextlib.ExitStack() as stack:
         opened = open_indexes(stack, indexes, settings, on_notice)
         for index in opened:
+            on_open(index)
             index.check_model(vectorizer)
             if sparse is not None:
                 index.check_sparse(sparse.vectorizer)
