@@ -61,6 +61,7 @@ def finish_eval(
         report: What was typed about figures.
         gates: From `read_gates`.
         notes: What metrics mean, for a table with a row for each of them; None for a row for each system.
+        write_before: Writes what stands before them.
     """
     from embedcli.cli.run import EXIT_NOTHING, EXIT_OK
     from embedcli.cli.terminal import say

@@ -76,4 +76,4 @@ def tune(
             tuning = work.sweep(source, tuning, tried.metric, sample, report.seed)
         tables = write_outputs(run, tuning, report, plot, write, lock_timeout)
     evaluation = evaluation_of(tuning, [record.id for record in source.queries], report.seed)
-    finish_eval(run, evaluation, report, gates, tables)
+    finish_eval(run, evaluation, report, gates, write_before=tables)
