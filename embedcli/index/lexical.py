@@ -16,8 +16,9 @@ import numpy as np
 
 from embedcli.errors import UsageError
 from embedcli.index.damage import damaged
+from embedcli.index.lexical_memory import MATCHES, LexicalMemory
 from embedcli.index.lexical_words import WordCounter, varints
-from embedcli.index.rows import read_row
+from embedcli.index.rows import KnownRows
 from embedcli.index.schema import LEXICAL_TABLE
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ POSTINGS: Final = 20_000
 
 _PER_HIT: Final = 3
 """Candidates for each wanted hit where frequent words were left out of the search for them."""
-
-_AT_A_TIME: Final = 256
 
 _AVERAGES = 1
 """The row of FTS5's own table that holds the number of rows and of words.
@@ -90,20 +89,28 @@ class LexicalReader:
 
     Source of BM25: S. Robertson, H. Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009,
     with the weight of a word as FTS5 has it. A word that is repeated in the question counts once.
+
+    Attributes:
+        memory: What is known of questions that were asked before.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, chunks: int) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, chunks: int, known_rows: KnownRows | None = None
+    ) -> None:
         """Prepare to read.
 
         Args:
             path: For messages.
             connection: See `open_for_reading`.
             chunks: How many can be found; the table holds those of records that are still written as well.
+            known_rows: What reads chunks, and who else does; None for nobody.
         """
         self._path, self._connection = path, connection
+        self._known_rows = known_rows or KnownRows(path, connection)
+        self.memory = LexicalMemory()
         self._counter = WordCounter()
         self._rows_with: dict[str, int] = {}
-        self._matches: dict[str, dict[int, float]] = {}
+        self._expressions: dict[str, dict[int, float]] = {}
         connection.execute(
             f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab (main, {LEXICAL_TABLE}, row)"
         )
@@ -141,7 +148,7 @@ class LexicalReader:
             if allowed is not None:
                 rows = rows[np.isin(rows, allowed)]
             return [LexicalHit(row, scores[row]) for row in self._complete(rows.tolist(), count)]
-        rows = np.array(self._candidates(question.words, count, allowed), dtype=np.int64)
+        rows = np.array(self._candidates(question, count, allowed), dtype=np.int64)
         found = self.scores(question, rows)
         order = np.lexsort((rows, -found))[:count]
         return [LexicalHit(int(rows[place]), float(found[place])) for place in order]
@@ -157,7 +164,14 @@ class LexicalReader:
             return np.array([scores.get(row, 0.0) for row in rows.tolist()])
         if not question.words or not len(rows):
             return np.zeros(len(rows))
-        texts = [read_row(self._path, self._connection, "chunk", row)[9] or "" for row in rows.tolist()]
+        known = self.memory.of(question).scores
+        missing = [row for row in rows.tolist() if row not in known]
+        if missing:
+            known.update(zip(missing, self._computed(question, missing).tolist(), strict=True))
+        return np.array([known[row] for row in rows.tolist()])
+
+    def _computed(self, question: Question, rows: Sequence[int]) -> npt.NDArray[np.float64]:
+        texts = [self._known_rows.read("chunk", row)[9] or "" for row in rows]
         counts, lengths = self._counter.count(texts, [word.stem for word in question.words])
         weights = np.array([word.weight for word in question.words])
         tempered = K1 * (1 - B + B * lengths / self._mean_length)
@@ -188,7 +202,7 @@ class LexicalReader:
             raise damaged(self._path, "the counts of its full-text table")
         return max(_LEAST_WEIGHT, math.log((self._total - rows + 0.5) / (rows + 0.5)))
 
-    def _candidates(self, words: Sequence[Word], count: int, allowed: Rows | None) -> list[int]:
+    def _candidates(self, question: Question, count: int, allowed: Rows | None) -> list[int]:
         """Return the rows that are worth scoring.
 
         The rarest words find them. A frequent word costs as much as it has chunks and decides little: it is
@@ -196,6 +210,7 @@ class LexicalReader:
         Strategies and Optimizations", Information Processing and Management 31, 1995.
         """
         rows: list[int] = []
+        words, known = question.words, self.memory.of(question).matches
         used = 0
         while used < len(words):
             postings = sum(word.rows for word in words[: used + 1])
@@ -204,20 +219,30 @@ class LexicalReader:
                 used += 1
             wanted = count if used == len(words) else _PER_HIT * count
             expression = " OR ".join(f'"{word.word}"' for word in words[:used])
-            rows = self._complete(self._matching(expression, allowed), wanted)
+            rows = self._complete(self._matching(expression, known, allowed), wanted)
             if len(rows) >= wanted:
                 break
         return rows
 
-    def _matching(self, expression: str, allowed: Rows | None) -> Iterator[int]:
-        """Yield the rows that match, best first by FTS5's own BM25."""
+    def _matching(self, expression: str, known: dict[str, Rows], allowed: Rows | None) -> Iterator[int]:
+        """Yield the rows that match, best first by FTS5's own BM25; `known` gets the first of them."""
+        first = known.get(expression)
+        if first is not None:
+            yield from (first if allowed is None else first[np.isin(first, allowed)]).tolist()
+            if len(first) < MATCHES:
+                return
         cursor = self._connection.execute(
             f"SELECT rowid FROM {LEXICAL_TABLE} WHERE {LEXICAL_TABLE} MATCH ? ORDER BY rank",  # noqa: S608  (our own name)
             (expression,),
         )
-        while found := cursor.fetchmany(_AT_A_TIME):
+        skip = first is not None
+        while found := cursor.fetchmany(MATCHES):
             rows = np.array(found, dtype=np.int64)[:, 0]
-            yield from (rows if allowed is None else rows[np.isin(rows, allowed)]).tolist()
+            known.setdefault(expression, rows)
+            if not skip:
+                yield from (rows if allowed is None else rows[np.isin(rows, allowed)]).tolist()
+            skip = False
+        known.setdefault(expression, np.zeros(0, dtype=np.int64))
 
     def _complete(self, rows: Iterator[int] | Sequence[int], count: int) -> list[int]:
         """Return the first rows whose record is complete."""
@@ -239,7 +264,7 @@ class LexicalReader:
 
     def _expression_scores(self, expression: str) -> dict[int, float]:
         """Return all chunks that match an expression, best first, with FTS5's own BM25. O(those)."""
-        if expression not in self._matches:
+        if expression not in self._expressions:
             try:
                 found = self._connection.execute(
                     f"SELECT rowid, -rank FROM {LEXICAL_TABLE} WHERE {LEXICAL_TABLE} MATCH ?"  # noqa: S608  (our own name)
@@ -251,5 +276,5 @@ class LexicalReader:
                     f"--lexical-query {expression!r}: {error}",
                     hint="""words, "phrases", AND, OR, NOT, NEAR(a b, 5), pre*; QUERY alone takes any text""",
                 ) from error
-            self._matches[expression] = dict(found)
-        return self._matches[expression]
+            self._expressions[expression] = dict(found)
+        return self._expressions[expression]

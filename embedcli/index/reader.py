@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embedcli.index.damage import damaged
 from embedcli.index.meta import Identity, read_identity, read_meta
-from embedcli.index.rows import json_object, read_all_rows, read_row
+from embedcli.index.rows import KnownRows, json_object, read_all_rows
 from embedcli.index.segments import (
     Block,
     SignBlock,
@@ -100,11 +100,18 @@ class IndexStatus:
 
 
 class IndexReader:
-    """Reads an open index; see `open_for_reading`."""
+    """Reads an open index; see `open_for_reading`.
+
+    Attributes:
+        path: The file.
+        identity: What its vectors are.
+        known_rows: Rows that were read.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path, self._connection = path, connection
         self.identity = read_identity(path, connection)
+        self.known_rows = KnownRows(path, connection)
 
     def blocks(self) -> Iterator[Block]:
         """Yield all vectors, a verified segment at a time."""
@@ -263,7 +270,7 @@ class IndexReader:
         )
 
     def _row(self, table: str, number: int) -> tuple[Any, ...]:
-        return read_row(self.path, self._connection, table, number)
+        return self.known_rows.read(table, number)
 
     def _rows(self, table: str) -> list[tuple[Any, ...]]:
         return read_all_rows(self.path, self._connection, table)

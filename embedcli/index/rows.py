@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
 
 from embedcli.index.checksum import row_hash
 from embedcli.index.damage import damaged
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.datatypes import Json
+
+KNOWN_ROWS: Final = 16_384
+"""Of chunks of a thousand characters: some 30 MB."""
 
 _TYPES = {table.name: tuple(column.python_types for column in table.columns) for table in TABLES}
 
@@ -49,6 +53,28 @@ def read_row(path: Path, connection: sqlite3.Connection, table: str, number: int
         raise damaged(path, f"row {number} of {table} is missing")
     check_row(path, table, row)
     return tuple(row)
+
+
+class KnownRows:
+    """Rows that were read, each checked once: many questions meet the same chunks.
+
+    The `KNOWN_ROWS` that were met last are kept.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path, self._connection = path, connection
+        self._rows: OrderedDict[tuple[str, int], tuple[Any, ...]] = OrderedDict()
+
+    def read(self, table: str, number: int) -> tuple[Any, ...]:
+        """Return a row; see `read_row`."""
+        key = table, number
+        if (row := self._rows.get(key)) is not None:
+            self._rows.move_to_end(key)
+            return row
+        row = self._rows[key] = read_row(self._path, self._connection, table, number)
+        if len(self._rows) > KNOWN_ROWS:
+            self._rows.popitem(last=False)
+        return row
 
 
 def read_all_rows(path: Path, connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:

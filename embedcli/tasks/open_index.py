@@ -139,7 +139,8 @@ class OpenIndex:
 
         if not self.keeps_text:
             return None
-        return LexicalReader(self.path, self._connection, self._reader.counts()["chunks"])
+        chunks = self._reader.counts()["chunks"]
+        return LexicalReader(self.path, self._connection, chunks, self._reader.known_rows)
 
     @cached_property
     def allowed(self) -> Rows | None:

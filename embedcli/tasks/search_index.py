@@ -80,7 +80,6 @@ def search_by_words(
         UsageError: An index keeps no texts, or the expression is not in FTS5's syntax.
         DamagedIndexError: What was read is not what was written.
     """
-    from embedcli.tasks.ranking import merged_hits, rank_by_words
     from embedcli.tasks.search import check_queries
 
     check_queries(asked)
@@ -88,15 +87,24 @@ def search_by_words(
         raise UsageError("the queries have no words, and --mode lexical looks for nothing else")
     with contextlib.ExitStack() as stack:
         opened = open_indexes(stack, indexes, settings, on_notice)
-        _check_texts(opened)
+        return search_opened_by_words(opened, asked, wanted, ranking)
 
-        def search(numbers: Sequence[int], count: int) -> list[list[Hit]]:
-            return [
-                merged_hits(opened, rank_by_words(opened, asked[number].text, ranking, count), count)
-                for number in numbers
-            ]
 
-        return enough_hits(search, len(asked), wanted)
+def search_opened_by_words(
+    opened: Sequence[OpenIndex], asked: Sequence[Record], wanted: SearchSettings, ranking: Ranking
+) -> list[list[Hit]]:
+    """Return the best hits of open indexes for each query by BM25 alone; see `search_by_words`."""
+    from embedcli.tasks.ranking import merged_hits, rank_by_words
+
+    _check_texts(opened)
+
+    def search(numbers: Sequence[int], count: int) -> list[list[Hit]]:
+        return [
+            merged_hits(opened, rank_by_words(opened, asked[number].text, ranking, count), count)
+            for number in numbers
+        ]
+
+    return enough_hits(search, len(asked), wanted)
 
 
 def search_indexes(
@@ -112,7 +120,6 @@ def search_indexes(
     on_notice: Callable[[str], None] = lambda _notice: None,
     on_plan: Callable[[Path, Workload, Plan], None] = lambda _index, _work, _plan: None,
     on_bound: Callable[[float], None] = lambda _cosine: None,
-    on_open: Callable[[OpenIndex], None] = lambda _index: None,
 ) -> list[list[Hit]]:
     """Return the best hits of some indexes for each query, cosines computed from the stored vectors.
 
@@ -130,7 +137,6 @@ def search_indexes(
         on_notice: Told when a graph cannot be used, or an index was taken out of its folder.
         on_plan: Told how the vectors of each index are searched.
         on_bound: Told the lowest cosine of a hit, where `wanted` leaves it to the indexes.
-        on_open: Given each index before it is searched.
 
     Raises:
         IndexMismatchError: An index holds vectors of another model.
@@ -139,49 +145,69 @@ def search_indexes(
         UsageError: A graph was asked for where it cannot help; hybrid, and no index keeps texts; the model
             knows too few of the probes.
     """
+    with contextlib.ExitStack() as stack:
+        opened = open_indexes(stack, indexes, settings, on_notice)
+        return search_opened(
+            *(opened, asked, queries, vectorizer, wanted, ranking),
+            sparse=sparse,
+            on_plan=on_plan,
+            on_bound=on_bound,
+        )
+
+
+def search_opened(
+    opened: Sequence[OpenIndex],
+    asked: Sequence[Record],
+    queries: Vectors,
+    vectorizer: Vectorizer,
+    wanted: SearchSettings,
+    ranking: Ranking,
+    *,
+    sparse: SparseSide | None = None,
+    on_plan: Callable[[Path, Workload, Plan], None] = lambda _index, _work, _plan: None,
+    on_bound: Callable[[float], None] = lambda _cosine: None,
+) -> list[list[Hit]]:
+    """Return the best hits of open indexes for each query; see `search_indexes`."""
     from embedcli.tasks.background import bound_of_indexes, probe_vectors
     from embedcli.tasks.ranking import POOL, SURE, merged_hits, rank_by_both, rank_by_cosine
 
     hybrid = ranking.mode == "hybrid"
-    with contextlib.ExitStack() as stack:
-        opened = open_indexes(stack, indexes, settings, on_notice)
-        for index in opened:
-            on_open(index)
-            index.check_model(vectorizer)
-            if sparse is not None:
-                index.check_sparse(sparse.vectorizer)
-        if hybrid and not any(index.keeps_text for index in opened):
-            _check_texts(opened)
-        if wanted.unrelated_ratio is not None:
-            bound = bound_of_indexes(opened, probe_vectors(vectorizer), wanted.unrelated_ratio)
-            wanted = replace(wanted, min_score=bound)
-            on_bound(bound)
-        tell = [on_plan]
+    for index in opened:
+        index.check_model(vectorizer)
+        if sparse is not None:
+            index.check_sparse(sparse.vectorizer)
+    if hybrid and not any(index.keeps_text for index in opened):
+        _check_texts(opened)
+    if wanted.unrelated_ratio is not None:
+        bound = bound_of_indexes(opened, probe_vectors(vectorizer), wanted.unrelated_ratio)
+        wanted = replace(wanted, min_score=bound)
+        on_bound(bound)
+    tell = [on_plan]
 
-        def search(numbers: Sequence[int], count: int) -> list[list[Hit]]:
-            limits = Limits(count, wanted.min_score)
-            if hybrid:
-                limits = Limits(SURE if count <= POOL else count, pool=max(POOL, count))
-            own = queries[list(numbers)]
-            # Of the first look alone: a second one for more chunks goes the same way.
-            say = tell.pop() if tell else lambda _index, _work, _plan: None
-            nearest = [index.nearest(own, limits, say) for index in opened]
-            found: list[list[Hit]] = []
-            for place, number in enumerate(numbers):
-                rows = [of_index[place] for of_index in nearest]
-                ranked = (
-                    rank_by_both(
-                        *(opened, rows, queries[number], asked[number].text),
-                        *(ranking, count, wanted.min_score),
-                        None if sparse is None else sparse.queries[number],
-                    )
-                    if hybrid
-                    else rank_by_cosine(rows)
+    def search(numbers: Sequence[int], count: int) -> list[list[Hit]]:
+        limits = Limits(count, wanted.min_score)
+        if hybrid:
+            limits = Limits(SURE if count <= POOL else count, pool=max(POOL, count))
+        own = queries[list(numbers)]
+        # Of the first look alone: a second one for more chunks goes the same way.
+        say = tell.pop() if tell else lambda _index, _work, _plan: None
+        nearest = [index.nearest(own, limits, say) for index in opened]
+        found: list[list[Hit]] = []
+        for place, number in enumerate(numbers):
+            rows = [of_index[place] for of_index in nearest]
+            ranked = (
+                rank_by_both(
+                    *(opened, rows, queries[number], asked[number].text),
+                    *(ranking, count, wanted.min_score),
+                    None if sparse is None else sparse.queries[number],
                 )
-                found.append(merged_hits(opened, ranked, count))
-            return found
+                if hybrid
+                else rank_by_cosine(rows)
+            )
+            found.append(merged_hits(opened, ranked, count))
+        return found
 
-        return enough_hits(search, len(asked), wanted)
+    return enough_hits(search, len(asked), wanted)
 
 
 def open_indexes(

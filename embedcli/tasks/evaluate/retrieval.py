@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from embedcli.datatypes import Fusion, Hit, Record, SearchMode
     from embedcli.records.judgements import Found
-    from embedcli.tasks.open_index import IndexSettings
+    from embedcli.tasks.open_index import IndexSettings, OpenIndex
     from embedcli.tasks.rank_sparse import SparseSide
     from embedcli.tasks.ranking import Ranking
     from embedcli.tasks.search_index import IndexesFacts
@@ -37,7 +38,7 @@ _MODES: Final[dict[str, SearchMode]] = {
 
 DEFAULT_DEPTH: Final = 100
 _QUERIES_AT_A_TIME: Final = 32
-"""With some hundred hits each, whose texts are in memory: some 50 MB."""
+"""With some hundred hits each, whose texts are in memory: some 50 MB; no more than an index remembers."""
 
 
 class Look(NamedTuple):
@@ -153,54 +154,53 @@ def ask(asking: Asking, asked: Sequence[Record], systems: Sequence[System]) -> d
         UsageError: The model or the index does not fit.
         DamagedIndexError: What was read is not what was written.
     """
+    from embedcli.tasks.search_index import open_indexes
+
     found: dict[str, Found] = {system.name: {} for system in systems}
     done, total = 0, len(asked) * len(systems)
-    for start in range(0, len(asked), _QUERIES_AT_A_TIME):
-        part = asked[start : start + _QUERIES_AT_A_TIME]
-        for system, hits in _ask_all(asking, part, systems):
-            for record, own in zip(part, hits, strict=True):
-                scores: dict[str, float] = {}
-                for hit in own:
-                    scores.setdefault(hit.id, hit.score)
-                found[system.name][record.id] = scores
-            done += len(part)
-            asking.on_progress(done, total)
+    with ExitStack() as stack:
+        (index,) = open_indexes(stack, [asking.index], asking.settings, asking.on_notice)
+        for start in range(0, len(asked), _QUERIES_AT_A_TIME):
+            part = asked[start : start + _QUERIES_AT_A_TIME]
+            for system, hits in _ask_all(asking, index, part, systems):
+                for record, own in zip(part, hits, strict=True):
+                    scores: dict[str, float] = {}
+                    for hit in own:
+                        scores.setdefault(hit.id, hit.score)
+                    found[system.name][record.id] = scores
+                done += len(part)
+                asking.on_progress(done, total)
     return found
 
 
 def _ask_all(
-    asking: Asking, asked: Sequence[Record], systems: Sequence[System]
+    asking: Asking, index: OpenIndex, asked: Sequence[Record], systems: Sequence[System]
 ) -> Iterator[tuple[System, list[list[Hit]]]]:
     """Yield what each system finds for some queries; what is looked at again is searched once."""
     first: list[list[Hit]] = []
     for number, system in enumerate(systems):
         if system.look is None:
-            hits = _search(asking, asked, system.ranking)
+            hits = _search(asking, index, asked, system.ranking)
             first = hits if number == 0 else first
         else:
             hits = _looked_again(asked, first, system.look)
         yield system, hits
 
 
-def _search(asking: Asking, asked: Sequence[Record], ranking: Ranking) -> list[list[Hit]]:
+def _search(asking: Asking, index: OpenIndex, asked: Sequence[Record], ranking: Ranking) -> list[list[Hit]]:
     from embedcli.tasks.rank_sparse import search_by_terms
     from embedcli.tasks.search import query_vectors
-    from embedcli.tasks.search_index import search_by_words, search_indexes
+    from embedcli.tasks.search_index import search_opened, search_opened_by_words
 
     wanted = SearchSettings(asking.depth, by="record", merge=False, collapse=False)
-    places = [asking.index]
     if ranking.mode == "lexical":
-        return search_by_words(places, asked, wanted, asking.settings, ranking, on_notice=asking.on_notice)
+        return search_opened_by_words([index], asked, wanted, ranking)
     side = asking.sparse_side(asked, ranking) if ranking.uses_sparse else None
     if ranking.mode == "sparse" and side is not None:
-        return search_by_terms(places, side, wanted, asking.settings, on_notice=asking.on_notice)
+        return search_by_terms([asking.index], side, wanted, asking.settings, on_notice=asking.on_notice)
     assert asking.vectorizer is not None
-    return search_indexes(
-        *(places, asked, query_vectors(asked, asking.vectorizer), asking.vectorizer),
-        *(wanted, asking.settings, ranking),
-        sparse=side,
-        on_notice=asking.on_notice,
-    )
+    vectors = query_vectors(asked, asking.vectorizer)
+    return search_opened([index], asked, vectors, asking.vectorizer, wanted, ranking, sparse=side)
 
 
 def _looked_again(asked: Sequence[Record], first: list[list[Hit]], look: Look) -> list[list[Hit]]:

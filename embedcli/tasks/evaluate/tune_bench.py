@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from embedcli.datatypes import Counts
+from embedcli.index.lexical_memory import LexicalMemory
 from embedcli.tasks.build import build_index
 from embedcli.tasks.build_settings import BuildSettings
-from embedcli.tasks.evaluate.tune_words import RememberedWords, Scored
 from embedcli.tasks.open_index import IndexSettings
 from embedcli.tasks.ranking import Ranking
 from embedcli.tasks.search import SearchSettings, query_vectors
-from embedcli.tasks.search_index import search_by_words, search_indexes
+from embedcli.tasks.search_index import open_indexes, search_by_words, search_indexes, search_opened
 from embedcli.tasks.vectorize import VectorSettings
 from embedcli.tuning import Tuned, TuneSetting
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedcli.datatypes import Hit, OnProblem, Record, Vectors
-    from embedcli.tasks.open_index import OpenIndex
     from embedcli.tasks.vectorize import Vectorizer
     from embedcli.tuning import Doubles
     from embedcli.vectors.ranking_measures import RankingMetric
@@ -92,7 +91,7 @@ class Bench:
         self._search_ms: dict[TuneSetting, float] = {}
         self._encode_ms: dict[str, tuple[float, float]] = {}
         self._query_vectors: dict[tuple[str, int], Vectors] = {}
-        self._scored: dict[tuple[str, str], Scored] = {}
+        self._memories: dict[tuple[str, str], LexicalMemory] = {}
 
     @property
     def depth(self) -> int:
@@ -165,18 +164,13 @@ class Bench:
                 self.questions.queries, vectorizer
             )
         vectors = self._query_vectors[setting.model, setting.dim][list(numbers)]
-        known = self._scored.setdefault((setting.model, setting.chunking), Scored())
-
-        def on_open(opened: OpenIndex) -> None:
-            if remembers_words and opened.lexical is not None:
-                opened.lexical = RememberedWords(opened.lexical, known)
-
         if not setting.rerank:
-            return search_indexes(
-                *([index], asked, vectors, vectorizer, wanted, how, ranking),
-                on_notice=self.notice,
-                on_open=on_open,
-            )
+            with ExitStack() as stack:
+                opened = open_indexes(stack, [index], how, self.notice)
+                if remembers_words and opened[0].lexical is not None:
+                    key = setting.model, setting.chunking
+                    opened[0].lexical.memory = self._memories.setdefault(key, LexicalMemory(None))
+                return search_opened(opened, asked, vectors, vectorizer, wanted, ranking)
         from embedcli.tasks.rerank import DEFAULT_DEPTH, MAXSIM_WEIGHT, maxsim_values, rerank
 
         more = wanted.at_first(max(DEFAULT_DEPTH, self.depth))

@@ -12,7 +12,7 @@ from embedcli.tasks.build import build_index
 from embedcli.tasks.build_settings import BuildSettings
 from embedcli.tasks.evaluate.encoder_sweep import sample_documents, sweep_encoder
 from embedcli.tasks.evaluate.tune_bench import Questions
-from embedcli.tasks.evaluate.tune_words import RememberedWords, Scored
+from embedcli.tasks.evaluate.remembered_words import RememberedWords, Scored
 from embedcli.tasks.open_index import IndexSettings, OpenIndex
 from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 from embedcli.vectors.ranking_measures import parse_metrics
