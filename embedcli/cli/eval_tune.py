@@ -1,5 +1,6 @@
 """`embedcli eval tune`."""
 
+from embedcli.cli import eval_retrieval_options as asked
 from embedcli.cli import eval_tune_options as own
 from embedcli.cli import options
 from embedcli.cli.eval_options import ReportOptions
@@ -9,8 +10,8 @@ from embedcli.cli.groups import with_groups
 @with_groups
 def tune(
     paths: own.Collection = None,
-    queries: own.Queries = None,
-    qrels: own.Qrels = None,
+    queries: asked.Queries = None,
+    qrels: asked.Qrels = None,
     models: own.Models = None,
     metric: own.Metric = "nDCG@10",
     dims: own.Dims = None,

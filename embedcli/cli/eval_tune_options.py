@@ -4,26 +4,12 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+
 Collection: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FOLDER|PATH…",
         help="Test collection: corpus.jsonl, queries.jsonl, qrels; or documents, with --queries and --qrels.",
-        show_default=False,
-    ),
-]
-Queries: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--queries", metavar="FILE", help="Queries with ids: JSONL, CSV or lines.", show_default=False
-    ),
-]
-Qrels: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--qrels",
-        metavar="FILE",
-        help="Judgements: TREC's four columns, BEIR's three, or JSON lines.",
         show_default=False,
     ),
 ]
