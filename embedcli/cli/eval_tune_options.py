@@ -4,7 +4,6 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-
 Collection: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
