@@ -18,6 +18,7 @@ from embedcli.errors import DamagedIndexError, UsageError
 from embedcli.index import lexical
 from embedcli.index.file import open_for_reading
 from embedcli.index.lexical import LexicalReader, Question
+from embedcli.index.lexical_memory import LexicalMemory
 from embedcli.index.lexical_words import WordCounter, varints
 from embedcli.index.reader import IndexReader
 
@@ -104,6 +105,7 @@ def test_the_rarest_words_find_candidates_and_all_words_rank_them(
         exact = reader.best(reader.question("dog tax"), 1)
         assert rows_by_text(connection)[exact[0].row] == "tax dog dog"
         monkeypatch.setattr(lexical, "POSTINGS", 3)
+        reader.memory = LexicalMemory()
         shown = rows_by_text(connection)
         pruned = reader.best(reader.question("dog tax"), 1)
         assert pruned == exact
@@ -111,6 +113,7 @@ def test_the_rarest_words_find_candidates_and_all_words_rank_them(
         assert len(reader.best(reader.question("dog tax"), 18)) == 18
         # As many as are wanted hold it: no other is looked at.
         seen: list[str] = []
+        reader.memory = LexicalMemory()
         connection.set_trace_callback(seen.append)
         best = reader.best(reader.question("dog tax"), 1)
         connection.set_trace_callback(None)
@@ -154,6 +157,45 @@ def test_chunks_of_a_record_that_is_still_written_are_not_found(tmp_path: Path) 
         texts = rows_by_text(connection)
         assert [texts[hit.row] for hit in reader.best(reader.question("dog"), 10)] == ["dog one"]
         assert [texts[hit.row] for hit in reader.best(Question(expression="dog"), 10)] == ["dog one"]
+
+
+def test_asked_again_is_as_asked_first(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(lexical, "MATCHES", 2)
+    with opened(tmp_path / "x.emb", TEXTS) as (reader, connection):
+        chunks = len(TEXTS)
+
+        def anew(text: str, count: int, allowed: np.ndarray | None) -> list[lexical.LexicalHit]:
+            fresh = LexicalReader(tmp_path / "x.emb", connection, chunks)
+            return fresh.best(fresh.question(text), count, allowed)
+
+        allowed = np.array([1, 3, 4, 7, 12])
+        for text, count, only in [
+            ("dog and tax", 1, None),
+            ("dog and tax", 5, None),
+            ("dog and tax", 3, allowed),
+            ("rain", 9, None),
+            ("dog and tax", 20, None),
+            ("dog and tax", 2, allowed),
+        ]:
+            assert reader.best(reader.question(text), count, only) == anew(text, count, only)
+        reader.memory = LexicalMemory(1)
+        for text in ("rain", "sun", "rain", "sun"):
+            assert reader.best(reader.question(text), 3) == anew(text, 3, None)
+
+
+def test_a_chunk_is_read_and_scored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(tmp_path / "x.emb", TEXTS) as (reader, connection):
+        before = reader.best(reader.question("dog"), 9)
+        with monkeypatch.context() as patch:
+            patch.setattr(reader, "_computed", None)
+            assert reader.best(reader.question("dog"), 2) == before[:2]
+        statements: list[str] = []
+        connection.set_trace_callback(statements.append)
+        assert {hit.row for hit in before} <= {
+            hit.row for hit in reader.best(reader.question("dog and cat"), 9)
+        }
+        read = [number for number in map(str, statements) if "FROM chunk WHERE id" in number]
+        assert not {f"SELECT * FROM chunk WHERE id = {hit.row}" for hit in before} & set(read)
 
 
 def test_an_expression_is_ranked_as_fts5_does(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from embedcli.tasks.evaluate.remembered_words import RememberedWords, Scored
 
 from embedcli.datatypes import Counts, Record
 from embedcli.encode.catalog import EncoderSettings, find_model
@@ -12,7 +13,6 @@ from embedcli.tasks.build import build_index
 from embedcli.tasks.build_settings import BuildSettings
 from embedcli.tasks.evaluate.encoder_sweep import sample_documents, sweep_encoder
 from embedcli.tasks.evaluate.tune_bench import Questions
-from embedcli.tasks.evaluate.remembered_words import RememberedWords, Scored
 from embedcli.tasks.open_index import IndexSettings, OpenIndex
 from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 from embedcli.vectors.ranking_measures import parse_metrics
