@@ -189,6 +189,12 @@ def test_a_chunk_is_read_and_scored_once(tmp_path: Path, monkeypatch: pytest.Mon
         with monkeypatch.context() as patch:
             patch.setattr(reader, "_computed", None)
             assert reader.best(reader.question("dog"), 2) == before[:2]
+        # Another index with the same rows.
+        other = LexicalReader(tmp_path / "x.emb", connection, len(TEXTS))
+        other.memory = reader.memory
+        with monkeypatch.context() as patch:
+            patch.setattr(other, "_computed", None)
+            assert other.best(other.question("dog"), 9) == before
         statements: list[str] = []
         connection.set_trace_callback(statements.append)
         assert {hit.row for hit in before} <= {

@@ -4,16 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from embedcli.tasks.evaluate.remembered_words import RememberedWords, Scored
 
 from embedcli.datatypes import Counts, Record
 from embedcli.encode.catalog import EncoderSettings, find_model
-from embedcli.index.file import open_for_reading
-from embedcli.tasks.build import build_index
-from embedcli.tasks.build_settings import BuildSettings
 from embedcli.tasks.evaluate.encoder_sweep import sample_documents, sweep_encoder
 from embedcli.tasks.evaluate.tune_bench import Questions
-from embedcli.tasks.open_index import IndexSettings, OpenIndex
 from embedcli.tasks.vectorize import Vectorizer, VectorSettings
 from embedcli.vectors.ranking_measures import parse_metrics
 from embedcli.write.tuning import verdict
@@ -95,25 +90,3 @@ def test_a_verdict_is_said_in_plain_words():
     assert verdict(Swept("layer", "5 of 6", 0.4, -0.312, 0.0001)) == ".31 lower: leave it"
     assert verdict(Swept("whitening", "centred", 0.7, -0.01, 0.3)) == "no clear difference: leave it"
     assert verdict(Swept("whitening", "centred", 0.8, 0.07, 0.01)) == ".07 higher: worth a test of your own"
-
-
-def test_remembered_words_answer_as_the_index_does_and_only_once(questions, tmp_path):
-    vectorizer = vectorizer_of("static")
-    index = tmp_path / "x.emb"
-    build_index(index, BuildSettings(questions.corpus), vectorizer, Counts(), pytest.fail)
-    known = Scored()
-    rows = np.arange(1, len(TEXTS) + 1)
-    answers = []
-    with open_for_reading(index) as connection:
-        reader = OpenIndex(index, connection, IndexSettings(), pytest.fail).lexical
-        for words in (reader, RememberedWords(reader, known)):
-            question = words.question("a card for the bank")
-            answers.append((question, words.best(question, 3), words.scores(question, rows).tolist()))
-    assert answers[0] == answers[1]
-    assert max(answers[0][2]) > 0
-    # The index is closed, and nothing has to be read again.
-    again = RememberedWords(reader, known)
-    question = again.question("a card for the bank")
-    assert (question, again.best(question, 3), again.scores(question, rows[::-1]).tolist()[::-1]) == answers[
-        0
-    ]
