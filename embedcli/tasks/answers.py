@@ -142,7 +142,7 @@ def enough_hits(
     """
     answers: list[list[Hit]] = [[] for _ in range(queries)]
     missing: Sequence[int] = range(queries)
-    count = settings.top_k
+    count = max(settings.top_k, settings.first_chunks)
     while missing:
         short, more = [], 0.0
         for number, hits in zip(missing, search(missing, count), strict=True):

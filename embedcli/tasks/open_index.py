@@ -96,6 +96,12 @@ class OpenIndex:
         if any(is_out_of_place(root, path) for root in self._reader.roots()):
             on_notice(f"{path}: taken out of its folder: paths are relative to where it was")
 
+    @property
+    def chunks_a_record(self) -> float:
+        """How many chunks a record has on average, at least 1."""
+        counts = self._reader.counts()
+        return max(1.0, counts["chunks"] / max(1, counts["records"]))
+
     def check_model(self, vectorizer: Vectorizer) -> None:
         """Refuse an index of another model.
 

@@ -37,6 +37,8 @@ class SearchSettings:
         collapse: Whether a text that an earlier hit shows already is only counted there.
         unrelated_ratio: In place of `min_score`: as close as this share of unrelated questions comes, 0 to 1;
             see `tasks.background`.
+        first_chunks: How many chunks are looked for at first, where more than `top_k` are known to be needed;
+            changes no hit.
     """
 
     top_k: int = 10
@@ -45,6 +47,7 @@ class SearchSettings:
     merge: bool = True
     collapse: bool = True
     unrelated_ratio: float | None = None
+    first_chunks: int = 0
 
     def at_first(self, depth: int) -> SearchSettings:
         """Return what is asked for where something looks at the hits again: more, as single chunks."""

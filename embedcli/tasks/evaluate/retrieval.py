@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -192,7 +193,9 @@ def _search(asking: Asking, index: OpenIndex, asked: Sequence[Record], ranking: 
     from embedcli.tasks.search import query_vectors
     from embedcli.tasks.search_index import search_opened, search_opened_by_words
 
-    wanted = SearchSettings(asking.depth, by="record", merge=False, collapse=False)
+    # Half of the other chunks of a record are rarely met among the first ones.
+    usual = math.ceil(asking.depth * (1 + (index.chunks_a_record - 1) / 2))
+    wanted = SearchSettings(asking.depth, by="record", merge=False, collapse=False, first_chunks=usual)
     if ranking.mode == "lexical":
         return search_opened_by_words([index], asked, wanted, ranking)
     side = asking.sparse_side(asked, ranking) if ranking.uses_sparse else None
