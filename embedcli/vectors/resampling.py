@@ -61,11 +61,14 @@ def resampled_means(values: Doubles, seed: int) -> Doubles:
     count = values.shape[-1]
     means = np.empty((*values.shape[:-1], RESAMPLES))
     width = max(1, _BLOCK_NUMBERS // count)
-    drawn = iter_resamples(count, seed)
+    random = np.random.default_rng(seed)
     for start in range(0, RESAMPLES, width):
-        own = range(start, min(start + width, RESAMPLES))
-        times = np.stack([np.bincount(next(drawn), minlength=count) for _ in own]).astype(np.float64)
-        means[..., own.start : own.stop] = values @ times.T / count
+        size = min(width, RESAMPLES - start)
+        # The same numbers as if each resample were drawn alone.
+        rows = random.integers(0, count, (size, count))
+        rows += count * np.arange(size)[:, np.newaxis]
+        times = np.bincount(rows.ravel(), minlength=size * count).reshape(size, count)
+        means[..., start : start + size] = values @ times.T.astype(np.float64) / count
     return means
 
 
