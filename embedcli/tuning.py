@@ -45,7 +45,7 @@ class TuneSetting(NamedTuple):
     def name(self) -> str:
         """All of it in one line, as tables and saved runs call it."""
         if self.mode == "lexical":
-            return f"words alone, {self.chunking}"
+            return f"words alone, {self.chunking} as for {self.model}"
         ranking = f"hybrid {self.fusion} {self.alpha:g}" if self.mode == "hybrid" else self.mode
         parts = [self.model, self.chunking, str(self.dim), self.dtype, ranking]
         parts += ["signs"] if self.plan == "signs" else []

@@ -1,5 +1,6 @@
 """Judged pairs, as the commands of `eval` that are about pairs read them."""
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -67,7 +68,26 @@ class JudgedInputs:
 
         if self.names:
             return self.names
+        self._check_header(record)
         return (*PAIR_COLUMNS, "3") if self.inputs.is_table(record) else (*PAIR_FIELDS, self.judgement.field)
+
+    def _check_header(self, record: "Record") -> None:
+        """Refuse a first line of names that holds a judgement instead: it would be lost.
+
+        Raises:
+            UsageError: It does.
+        """
+        from embedcli.errors import UsageError
+
+        if not self.inputs.is_table(record) or not self.inputs.options.get("header", True):
+            return
+        for name in list(record.fields)[2:3]:
+            with contextlib.suppress(ValueError):
+                self.judgement.read(name)
+                raise UsageError(
+                    f"{record.path or '-'}: the first line looks like a record: {name!r} names a column",
+                    hint="--no-header; or --pairs A,B,NAME",
+                )
 
     def score(
         self,

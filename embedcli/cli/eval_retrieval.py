@@ -49,7 +49,7 @@ def retrieval(
     for which nothing was found counts as 0.
     """  # noqa: D301  (\b keeps the lines apart)
     from embedcli.cli.eval_retrieval_run import Asked, Corpus, Typed, evaluate_index, evaluate_runs
-    from embedcli.cli.eval_run import finish_eval, read_gates
+    from embedcli.cli.eval_run import check_metrics, finish_eval, read_gates
     from embedcli.cli.run import Run
     from embedcli.tasks.evaluate.retrieval import search_depth
     from embedcli.vectors.ranking_measures import DEFAULT_METRICS, parse_metrics
@@ -75,7 +75,8 @@ def retrieval(
             "--on-long": encoding.on_long is not None,
         },
     )
-    gates = read_gates(report, [path for path in (queries, qrels, *typed.runs) if path is not None])
+    gates = read_gates(report, typed.read())
+    check_metrics(gates, [metric.name for metric in wanted])
     if typed.runs:
         finish_eval(run, evaluate_runs(typed, wanted, report.seed, run), report, gates)
     asked = Asked(

@@ -55,6 +55,8 @@ class Asker:
         from embedcli.tasks.build import build_index
         from embedcli.tasks.build_settings import BuildSettings
 
+        if not how.fields:
+            _check_text(corpus)
         # A prompt that is typed is that of the queries, as in a search.
         plain = replace(self.encoding, prompt=None)
         self.documents = plain.open(self.stack, self.run, reads_files=True)
@@ -150,3 +152,21 @@ class Asker:
                 return second.again(records, hits, vectorizer, depth, self.run, progress.update)
 
         return Look("maxsim" if how == "maxsim" else Path(how).name, second.settings.depth, again)
+
+
+def _check_text(corpus: str) -> None:
+    """Refuse a corpus whose documents have no text, only a title.
+
+    Raises:
+        InputError: The first one has none.
+    """
+    from embedcli.datatypes import Counts
+    from embedcli.errors import InputError
+    from embedcli.tasks.inputs import Inputs
+
+    read = Inputs([corpus], {"text_fields": _FIELDS}).records(Counts(), lambda _problem: None)
+    first = next(iter(read), None)
+    if first is not None and first.fields and "text" not in first.fields:
+        raise InputError(
+            f"{corpus}:{first.line}: no field 'text'", hint=f"--field NAME; fields: {', '.join(first.fields)}"
+        )

@@ -53,6 +53,14 @@ class Typed:
             what = "with --run nothing is searched" if self.runs else "an index is as it was built"
             raise UsageError(f"{', '.join(said)}: {what}", hint=_HINT)
 
+    def read(self) -> list[str]:
+        """Return the paths of all that is read."""
+        from embedcli.records.judgements import collection_files
+
+        folder = [] if self.folder is None else collection_files(self.folder)
+        named = (self.index, self.queries, self.qrels)
+        return [*folder, *self.runs, *(path for path in named if path is not None)]
+
 
 class Corpus(NamedTuple):
     """How a corpus is indexed; see `index build`."""

@@ -30,17 +30,37 @@ def read_gates(report: "ReportOptions", inputs: "Sequence[str]" = ()) -> Gates:
     Raises:
         UsageError: A limit makes no sense, or two files are one.
         InputError: The saved run cannot be read.
+        OutputError: There is no folder for what is to be written.
     """
     from pathlib import Path
 
     from embedcli.cli.resolve import check_paths
+    from embedcli.errors import OutputError
     from embedcli.tasks.evaluate.gates import parse_gate
     from embedcli.tasks.evaluate.saved import read_saved
 
     # A night's run may take the place of the one that it was compared with.
-    check_paths(inputs, {"--save": report.save, "--per-query": report.per_item}, report.output)
+    written = {"-o": report.output, "--save": report.save, "--per-query": report.per_item}
+    check_paths(inputs, written, None)
+    for option, path in written.items():
+        if path is not None and not Path(path).parent.is_dir():
+            raise OutputError(f"{option} {path}: there is no such folder")
     least = tuple(parse_gate(text) for text in report.fail_under or ())
     return Gates(least, None if report.no_worse_than is None else read_saved(Path(report.no_worse_than)))
+
+
+def check_metrics(gates: Gates, metrics: "Sequence[str]") -> None:
+    """Refuse a limit on what will not be measured, before hours of work.
+
+    Raises:
+        UsageError: There is one.
+    """
+    from embedcli.errors import UsageError
+
+    known = {metric.lower() for metric in metrics}
+    for gate in gates.least:
+        if gate.metric.lower() not in known:
+            raise UsageError(f"--fail-under: no measure {gate.metric!r}", hint=", ".join(metrics))
 
 
 def finish_eval(

@@ -49,7 +49,7 @@ def tune(
     """  # noqa: D301  (\b keeps the lines apart)
     from contextlib import ExitStack
 
-    from embedcli.cli.eval_run import finish_eval, read_gates
+    from embedcli.cli.eval_run import check_metrics, finish_eval, read_gates
     from embedcli.cli.eval_tune_run import Tried, TuneRun, write_outputs
     from embedcli.cli.resolve import check_paths, seconds_of
     from embedcli.cli.run import Run
@@ -58,6 +58,7 @@ def tune(
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     read = [*(paths or ()), *(path for path in (queries, qrels, write) if path)]
     gates = read_gates(report, read)
+    check_metrics(gates, [metric])
     check_paths(read, {"--plot": plot, "--save": report.save, "--per-query": report.per_item}, report.output)
     tried = Tried(models, dims, dtypes, chunkings, alphas, fusions, metric)
     tried.check()

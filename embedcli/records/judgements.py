@@ -87,6 +87,12 @@ def find_collection(folder: str, queries: str | None = None, judgements: str | N
     return TestCollection(corpus, queries, judgements)
 
 
+def collection_files(folder: str) -> list[str]:
+    """Return the paths of all that `find_collection` may read in a folder."""
+    names = ("corpus.jsonl", "corpus.jsonl.gz", "queries.jsonl", "queries.jsonl.gz", *_QRELS_NAMES)
+    return [str(Path(folder) / name) for name in names]
+
+
 def _in_folder(folder: Path, names: tuple[str, ...], hint: str) -> str:
     for name in names:
         if (folder / name).is_file():

@@ -179,9 +179,11 @@ def _ranks(groups: npt.NDArray[np.intp]) -> Doubles:
 
 
 def _correlation(first: Doubles, second: Doubles) -> float:
+    # So that no square is too large for a double.
+    first, second = (side / max(1.0, float(np.abs(side).max())) for side in (first, second))
     one, two = first - first.mean(), second - second.mean()
     lengths = float(np.sqrt((one @ one) * (two @ two)))
     # Means of equal numbers are off by their last bit.
     if not lengths or not np.ptp(first) or not np.ptp(second):
         return float("nan")
-    return float(np.clip(one @ two / lengths, -1.0, 1.0))
+    return float(np.clip(one @ two / lengths, -1.0, 1.0)) + 0.0

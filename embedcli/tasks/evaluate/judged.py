@@ -47,9 +47,11 @@ def judged_queries(
         on_notice: Told how many of either are left out for want of the other.
 
     Raises:
-        InputError: None has both.
+        InputError: None has both, or an object has no id.
     """
     every = list(queries)
+    if nameless := next((record for record in every if _lacks_id(record)), None):
+        raise InputError(f"{nameless.path}:{nameless.line}: a query without an id", hint='"_id" or "id"')
     asked = [record for record in every if record.id in judged and not record.is_blank]
     if not asked:
         raise InputError("none of the judged queries is among the queries", hint="are the ids the same?")
@@ -61,16 +63,29 @@ def judged_queries(
     return asked, {record.id: judged[record.id] for record in asked}
 
 
+def _lacks_id(record: Record) -> bool:
+    """Whether a query of several fields goes by its line alone."""
+    return bool(record.fields) and record.id == str(record.line) and not {"_id", "id"} & set(record.fields)
+
+
 def judged_documents(judged: Judgements) -> set[str]:
     """Return the ids of all documents that are relevant to a query."""
     return {name for own in judged.values() for name, grade in own.items() if grade > 0}
 
 
 def tell_missing(judged: Judgements, there: Collection[str], on_notice: OnNotice) -> None:
-    """Say how much of what is relevant no system can find. It counts as not found, as in trec_eval."""
+    """Say how much of what is relevant no system can find. It counts as not found, as in trec_eval.
+
+    Raises:
+        InputError: Nothing of it is there: ids of another collection, or no collection.
+    """
     missing = len(judged_documents(judged) - set(there))
     if not missing:
         return
+    if not there:
+        raise InputError(
+            f"none of the {missing} relevant documents is in the corpus", hint="are the ids the same?"
+        )
     none = sum(all(name not in there for name, grade in own.items() if grade > 0) for own in judged.values())
     also = f"; {none} queries have none of theirs there, and reach 0" if none else ""
     on_notice(f"{missing} relevant documents are not in the corpus and count as not found{also}")
