@@ -60,6 +60,9 @@ def test_scores_are_ranked_and_what_is_no_pair_is_named(program, write):
     assert found.lines[0].split() == ["system", "Spearman", "Pearson", "p"]
     assert found.lines[1].startswith("static-minilm ")
     assert found.lines[2].startswith("bag of words ")
+    found = evaluate(program, "sts", "scored.csv")
+    assert (found.code, found.out) == (2, b"")
+    assert "scored.csv: the first line looks like a record: '4.5' names a column" in found.err
 
 
 @pytest.mark.parametrize(

@@ -116,11 +116,21 @@ def test_an_index_is_measured_as_it_is_and_limits_give_the_exit_code(program, co
         (("--run", "r", "--qrels", "q", "--alpha", "1"), "--alpha: with --run nothing is searched"),
         (("c", "--metrics", "nDCG@10,speed"), "metric 'speed' is not known"),
         (("c", "--rerank-depth", "3"), "--rerank-depth and --rerank-weight go with --rerank"),
+        (("c", "-o", "c/corpus.jsonl"), "-o c/corpus.jsonl would be written over c/corpus.jsonl"),
+        (("c", "--fail-under", "AP=1"), "--fail-under: no measure 'AP'"),
+        (("nameless", "--qrels", "c/qrels/test.tsv"), "nameless/queries.jsonl:1: a query without an id"),
+        (("titles", "--qrels", "c/qrels/test.tsv"), "titles/corpus.jsonl:1: no field 'text'"),
         (("--run", "r", "--qrels", "c/qrels/test.tsv"), "r:2: no line of a run: 'q1 Q0 dog'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(program, collection, write, arguments, message):
     write("r", "q1 Q0 dog 1 0.5 me\nq1 Q0 dog\n")
+    for folder, corpus, queries in (
+        ("nameless", {"_id": "dog", "text": "x"}, {"name": "q1", "text": "x"}),
+        ("titles", {"_id": "dog", "title": "x"}, {"_id": "q1", "text": "x"}),
+    ):
+        write(f"{folder}/corpus.jsonl", json.dumps(corpus) + "\n")
+        write(f"{folder}/queries.jsonl", json.dumps(queries) + "\n")
     found = retrieval(program, *arguments)
     assert (found.code, found.out) == (2, b"")
     assert found.err.splitlines()[-2] == f"embedcli: {message}"

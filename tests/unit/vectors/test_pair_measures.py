@@ -61,6 +61,18 @@ def test_correlations_are_those_of_scipy(items, seed):
             assert np.isnan([own.spearman(rows), own.pearson(rows)]).all()
 
 
+def test_scores_near_the_largest_double_are_correlated_as_their_fractions():
+    scores, cosines = np.array([1.0, -1.0, 0.5, 0.25]), np.array([0.9, -0.2, 0.3, 0.4])
+    rows = np.arange(4)
+    assert Correlation(cosines, scores * 1e308).pearson(rows) == pytest.approx(
+        Correlation(cosines, scores).pearson(rows)
+    )
+    assert (
+        str(Correlation(np.array([1.0, 0.0, 1.0, 0.0]), np.array([1.0, 1.0, 0.0, 0.0])).pearson(rows))
+        == "0.0"
+    )
+
+
 @settings(max_examples=25)
 @given(SCORED)
 def test_the_best_threshold_and_the_curve_are_what_all_thresholds_say(items):
