@@ -9,6 +9,8 @@ from embedcli.errors import UsageError
 from embedcli.tasks.evaluate.measured import difference_p
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from embedcli.reports import Evaluation, Measurement
 
 
@@ -55,6 +57,15 @@ def parse_gate(text: str) -> Gate:
             f"--fail-under {text!r}: no measure and number", hint="nDCG@10=0.6, or dense:nDCG@10=0.6"
         )
     return Gate(system or None, metric, least)
+
+
+def for_each_system(gates: Sequence[Gate], systems: Sequence[str]) -> tuple[Gate, ...]:
+    """Return gates of which one without a system holds for each: no system is the first among others."""
+    return tuple(
+        gate._replace(system=system)
+        for gate in gates
+        for system in (systems if gate.system is None else (gate.system,))
+    )
 
 
 def judge(evaluation: Evaluation, gate: Gate) -> Verdict:
