@@ -75,6 +75,8 @@ def judge(evaluation: Evaluation, gate: Gate) -> Verdict:
         UsageError: There is no such system or measure.
     """
     found = measurement_of(evaluation, gate.system, gate.metric)
+    if math.isnan(found.value):
+        return Verdict(is_met=False, reason=f"{found.system} {found.metric} has no value")
     is_met = found.value >= gate.least
     sign = ">=" if is_met else "<"
     return Verdict(is_met, f"{found.system} {found.metric} {found.value:.4f} {sign} {gate.least:g}")
@@ -100,14 +102,24 @@ def judge_against(evaluation: Evaluation, saved: Evaluation, gate: Gate | None =
     now = measurement_of(evaluation, gate and gate.system, gate.metric if gate else evaluation.metrics[0])
     system = now.system if now.system in saved.systems else None
     then = measurement_of(saved, system, now.metric)
+    if now.values is None and now.resampled is None:
+        raise UsageError(
+            f"--no-worse-than: eval {evaluation.task} has nothing that could be tested"
+            if all(each.values is None and each.resampled is None for each in evaluation.measurements)
+            else f"--no-worse-than: {now.metric} is nothing that could be tested",
+            hint="--fail-under METRIC=VALUE",
+        )
     now_common, then_common = _common(evaluation, now, saved, then)
+    # A value that cannot be told is not good enough.
+    for each, whose in ((now_common, ""), (then_common, "saved ")):
+        if not math.isfinite(each.value):
+            return Verdict(is_met=bool(whose), reason=f"{whose}{each.system} {each.metric} has no value")
     p = difference_p(now_common, then_common)
     if p is None:
         raise UsageError(f"--no-worse-than: {now.metric} was saved without what a test needs")
     is_met = not (now_common.value < then_common.value and p < SIGNIFICANT)
     both = f"{now.system} {now.metric} {now_common.value:.4f}, saved {then.system} {then_common.value:.4f}"
-    # A value that cannot be told is not good enough.
-    return Verdict(is_met and math.isfinite(now.value), f"{both}, p {p:.3g}")
+    return Verdict(is_met, f"{both}, p {p:.3g}")
 
 
 def measurement_of(evaluation: Evaluation, system: str | None, metric: str) -> Measurement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from embedcli.reports import Figure, Measurement
@@ -71,10 +72,12 @@ def difference_p(one: Measurement, other: Measurement, seed: int = 0) -> float |
     """Return how likely chance alone makes two measurements of the same items differ as much.
 
     A measure that is a mean is tested by swapping the systems item by item, another by its resamples; None
-    where there are neither.
+    where there are neither, or where one of them has no value.
     """
     from embedcli.vectors.resampling import permutation_p, resampled_p
 
+    if not (math.isfinite(one.value) and math.isfinite(other.value)):
+        return None
     if one.values is not None and other.values is not None:
         return permutation_p(one.values, other.values, seed)
     if one.resampled is not None and other.resampled is not None:
