@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from embedcli.reports import Figure, Measurement
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
     Rows = npt.NDArray[np.int64]
+
+_LEAST_ITEMS: Final = 2
+"""Of fewer, all resamples are the same: they say nothing of how sure a figure is."""
 
 
 def mean_measurements(system: str, values: Mapping[str, Doubles], seed: int) -> list[Measurement]:
@@ -34,10 +37,11 @@ def mean_measurements(system: str, values: Mapping[str, Doubles], seed: int) -> 
     if not values or not len(next(iter(values.values()))):
         return [Measurement(system, metric, float("nan")) for metric in values]
     means = resampled_means(np.stack(list(values.values())).astype(np.float64), seed)
-    return [
-        Measurement(system, metric, float(own.mean()), *mean_interval(own, resampled), own, resampled)
-        for (metric, own), resampled in zip(values.items(), means, strict=True)
-    ]
+    found = []
+    for (metric, own), resampled in zip(values.items(), means, strict=True):
+        low, high = mean_interval(own, resampled) if len(own) >= _LEAST_ITEMS else (None, None)
+        found.append(Measurement(system, metric, float(own.mean()), low, high, own, resampled))
+    return found
 
 
 def statistic_measurements(
@@ -63,7 +67,7 @@ def statistic_measurements(
             continue
         resampled = resampled_statistic(statistic, count, seed)
         value = statistic(np.arange(count))
-        low, high = percentile_interval(resampled)
+        low, high = percentile_interval(resampled) if count >= _LEAST_ITEMS else (None, None)
         found.append(Measurement(system, metric, value, low, high, None, resampled))
     return found
 

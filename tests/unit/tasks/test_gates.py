@@ -209,6 +209,14 @@ def test_what_nothing_could_test_is_said():
         judge_against(mixed, mixed)
 
 
+def test_one_item_has_no_interval():
+    one = {"dense": np.ones(1)}
+    alone = mean_measurements("dense", one, 0) + statistic_measurements("dense", {"AP": lambda _: 1.0}, 1, 0)
+    assert [(each.value, each.low, each.high) for each in alone] == [(1.0, None, None)] * 2
+    two = mean_measurements("dense", {"MRR": np.ones(2)}, 0)
+    assert (two[0].low, two[0].high) == (1.0, 1.0)
+
+
 def test_written_figures():
     found = evaluation()
     table, lines, items = io.BytesIO(), io.BytesIO(), io.BytesIO()
