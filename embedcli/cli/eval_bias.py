@@ -33,18 +33,27 @@ def bias(
 
     d: standard deviations between the groups, -2 to 2. control |d|: what 95 % of pairs of unrelated groups
     (furniture and tools, clothes and shapes) stay below, in the same sentences, with the same attributes.
-    p: of random divisions of the targets; p control: of the unrelated groups.
+    p: of random divisions of the targets; p control: of the unrelated groups. p is one-sided, of a d as
+    large; p control looks at |d|: a d of -0.8 may have p 0.99 and p control 0.03.
+
+    Limits are for p and p control: the higher, the less is shown. --fail-under 'p control=0.05' holds for
+    each test, TEST:METRIC=VALUE for one.
     """  # noqa: D301  (\b keeps the lines apart)
     from contextlib import ExitStack
 
     from embedcli.cli.eval_run import finish_eval, read_gates
     from embedcli.cli.run import Run
+    from embedcli.errors import UsageError
     from embedcli.reports import Evaluation
     from embedcli.tasks.evaluate.bias import CAUTION, measure_bias, read_tests
+    from embedcli.tasks.evaluate.gates import for_each_system
 
     run = Run(quiet=quiet, verbose=verbose, stats_json=stats_json)
     gates = read_gates(report, paths)
     tests = [test for path in paths for test in read_tests(path)]
+    names = tuple(test.name for test in tests)
+    if len({name.lower() for name in names}) < len(names):
+        raise UsageError("two tests have one name", hint="a test is named after its file: give each its own")
     run.counts.read = len(tests)
     measurements = []
     with ExitStack() as stack:
@@ -58,6 +67,6 @@ def bias(
                 )
             measurements += found.measurements
     run.notice(CAUTION)
-    names = tuple(test.name for test in tests)
+    gates = gates._replace(least=for_each_system(gates.least, names))
     about = {"model": vectorizer.vector_model}
     finish_eval(run, Evaluation("bias", names, "tests", tuple(measurements), about=about), report, gates)

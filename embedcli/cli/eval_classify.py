@@ -67,6 +67,7 @@ def classify(
         Learning,
         count_alone,
         evaluate_classification,
+        most_examples,
         parse_shots,
     )
 
@@ -87,4 +88,9 @@ def classify(
         run.notice(
             f"{alone} labels have one text: there is no other to learn them from, and it counts as wrong"
         )
-    finish_eval(run, evaluate_classification(texts, learnt, learning), report, gates)
+    evaluation = evaluate_classification(texts, learnt, learning)
+    most = most_examples(texts, learnt, report.seed)
+    for wanted in learning.shots:
+        if wanted is not None and wanted > most:
+            run.notice(f"--shots {wanted}: no label has more than {most} to learn from: all are taken")
+    finish_eval(run, evaluation, report, gates)

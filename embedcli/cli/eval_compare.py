@@ -74,7 +74,7 @@ def compare(
     specs = [parse_side(each) for each in named[:2]]
     files = [spec.name for spec in specs if spec.kind != "model"]
     gates = read_gates(report, [*files, *named[2:]])
-    with ExitStack() as stack:
+    with ExitStack() as stack, run.naming_left_out():
         progress = stack.enter_context(Progress("records", enabled=not quiet))
         work = _CompareWork(stack, run, progress, specs, named[2:], reading, encoding)
         entries = work.entries(sample, report.seed)

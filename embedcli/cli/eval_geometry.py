@@ -83,8 +83,9 @@ def geometry(
                 system, alignment = _survey_pairs(work, survey, pairs)
             run.stop_if_nothing_was_read()
         found = survey.measure(encoding.jobs or 1)
-    if not found.rows:
-        raise InputError("nothing to measure: no record has a vector")
+    with run.naming_left_out():
+        if not found.rows:
+            raise InputError("nothing to measure: no record has a vector")
     for said in warnings_of(found):
         run.notice(said)
     finish_eval(run, geometry_evaluation(system, found, alignment), report, gates, MEASURES)

@@ -186,4 +186,5 @@ def score_pairs(
     vectorizer = encoding.open(stack, run, reads_files=judged.inputs.reads_files)
     progress = stack.enter_context(Progress("pairs", enabled=not run.quiet))
     on_vectors = on_open(vectorizer) or (lambda _vectors: None)
-    return judged.score(vectorizer, run, progress.update, on_vectors), vectorizer
+    with run.naming_left_out():
+        return judged.score(vectorizer, run, progress.update, on_vectors), vectorizer

@@ -39,7 +39,8 @@ class LabelledWork(LearningWork):
         if self.vectors is None:
             self.open_vectors(None)
         assert self.vectors is not None  # just opened
-        found = read_labelled_texts(records, field, self.vectors, run.on_problem)
+        with run.naming_left_out():
+            found = read_labelled_texts(records, field, self.vectors, run.on_problem)
         run.counts.written += len(found.texts)
         if found.blank:
             run.notice(f"{found.blank} blank {'record' if found.blank == 1 else 'records'} left out")

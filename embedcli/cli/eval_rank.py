@@ -47,7 +47,7 @@ def rank(
     names = read_pair_names(pairs)
     typed = read_inputs(paths, None, None, reading)
     gates = read_gates(report, list(paths or ()))
-    with ExitStack() as stack:
+    with ExitStack() as stack, run.naming_left_out():
         progress = stack.enter_context(Progress("texts", enabled=not quiet))
         work = Work(stack, run, progress, typed, encoding, None, "eval rank compares whole texts")
         evaluation = evaluate(work, names, wanted, max_items, against or (), report.seed)

@@ -137,8 +137,14 @@ def _show(
 
 def _legend(evaluation: "Evaluation", *, has_p: bool) -> str:
     """Return what the numbers of a table mean."""
-    said = f"{len(evaluation.items)} {evaluation.unit}"
-    if any(each.low is not None for each in evaluation.measurements):
+    import math
+
+    count, unit = len(evaluation.items), evaluation.unit
+    if count == 1:
+        unit = f"{unit[:-3]}y" if unit.endswith("ies") else unit.removesuffix("s")
+    said = f"{count} {unit}"
+    # One without a value is shown without its interval.
+    if any(each.low is not None and math.isfinite(each.value) for each in evaluation.measurements):
         said += "; in brackets 95 % intervals"
     if has_p:
         said += f"; p: chance alone makes as large a difference to {evaluation.systems[0]}"

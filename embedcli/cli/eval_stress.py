@@ -135,14 +135,22 @@ def _limit(
 def _texts(
     run: "Run", progress: "Progress", paths: list[str] | None, reading: ReadOptions, seed: int
 ) -> list[str]:
-    """Return the user's texts, some of them at random where there are many."""
+    """Return the user's texts, some of them at random where there are many.
+
+    Raises:
+        InputError: There are none; also where no probe would have taken them.
+    """
     from embedcli.cli.input_records import input_records
+    from embedcli.errors import InputError
     from embedcli.tasks.evaluate.stress import MOST_TEXTS
     from embedcli.tasks.reservoir import random_records
 
     records = input_records(
         reading.inputs(paths), None, None, lambda _head: None, run, progress, null=reading.null
     )
-    chosen = random_records(records, MOST_TEXTS, seed)
-    run.stop_if_nothing_was_read()
+    with run.naming_left_out():
+        chosen = random_records(records, MOST_TEXTS, seed)
+        run.stop_if_nothing_was_read()
+        if all(record.is_blank for record in chosen):
+            raise InputError("no text in the input", hint="without PATH, built-in texts are used")
     return [record.text for record in chosen]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,8 +13,11 @@ import typer
 
 from embedcli.cli.terminal import say
 from embedcli.datatypes import Counts
+from embedcli.errors import EmbedcliError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from embedcli.datatypes import Problem
 
 EXIT_OK = 0
@@ -91,6 +95,16 @@ class Run:
         if self._has_errors and self.counts.read == 0:
             self.finish()
 
+    @contextmanager
+    def naming_left_out(self) -> Iterator[None]:
+        """Say which files were left out before an error that may come of it."""
+        try:
+            yield
+        except EmbedcliError:
+            if not self.quiet:
+                self._say_left_out()
+            raise
+
     def finish(
         self, code: int = EXIT_OK, *, extra: dict[str, int] | None = None, found_wins: bool = False
     ) -> NoReturn:
@@ -111,13 +125,17 @@ class Run:
             code = EXIT_PARTIAL
         raise typer.Exit(code)
 
-    def _say_notices(self) -> None:
+    def _say_left_out(self) -> None:
         shown = self._notices if len(self._notices) <= _NOTICES_SHOWN else []
         for problem in shown:
             say(f"{problem.where}: {problem.reason}", hint=problem.hint)
         if not shown and self._notices:
             reasons = sorted({problem.reason.split(":")[0] for problem in self._notices})
             say(f"left out {len(self._notices)} files ({'; '.join(reasons)}); -v names them")
+        self._notices = []
+
+    def _say_notices(self) -> None:
+        self._say_left_out()
         for count, what in (
             (self.counts.replaced, "with bytes that are not UTF-8, replaced by U+FFFD"),
             (self.counts.truncated, "longer than the model takes, cut to its beginning"),

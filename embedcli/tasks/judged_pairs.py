@@ -25,6 +25,10 @@ _LABELS: Final = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "0.0": 0.0, "1.
 _SHOWN_CHARS: Final = 20
 
 
+class GradedError(ValueError):
+    """A label is a number between or beyond 0 and 1, as scores are."""
+
+
 class JudgedPair(NamedTuple):
     """Two texts and what was said of them.
 
@@ -85,7 +89,8 @@ def judged_pair(record: Record, names: Sequence[str], read_value: Callable[[str]
     try:
         return JudgedPair(record, left, right, read_value(judgement))
     except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
+        hint = "graded scores: embedcli eval sts" if isinstance(error, GradedError) else ""
+        raise InputError(f"{where}: {error}", hint=hint) from None
 
 
 class PairReader:
@@ -204,27 +209,31 @@ def read_score(word: str) -> float:
     """Return a score.
 
     Raises:
-        ValueError: It is no finite number.
+        ValueError: It is no finite number. What it is follows a semicolon: errors alike up to it are counted.
     """
-    try:
-        found = float(word)
-    except ValueError:
-        found = math.nan
-    if not math.isfinite(found):
-        raise ValueError(f"the score {word[:_SHOWN_CHARS]!r} is no number")
-    return found
+    if not _is_number(word):
+        raise ValueError(f"the score is no number; it is {word[:_SHOWN_CHARS]!r}")
+    return float(word)
 
 
 def read_label(word: str) -> float:
     """Return a label, 1.0 or 0.0.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is none; `GradedError` for another number.
     """
     label = word.strip().lower()
     if label not in _LABELS:
-        raise ValueError(f"the label {word[:_SHOWN_CHARS]!r} is not 0 or 1, true or false")
+        reason = f"the label is not 0 or 1, true or false; it is {word[:_SHOWN_CHARS]!r}"
+        raise GradedError(reason) if _is_number(word) else ValueError(reason)
     return _LABELS[label]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
 
 
 def _word(value: Json, where: str, name: str) -> str:

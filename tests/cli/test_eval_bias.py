@@ -15,11 +15,18 @@ WORDS = {
 def test_flowers_are_pleasant_more_than_furniture_is(program, write):
     groups = {key: {"category": key, "examples": words.split()} for key, words in WORDS.items()}
     write("flowers.jsonl", json.dumps(groups, indent=1))
-    found = program("eval", "bias", "flowers.jsonl", "-m", "static", "--fail-under", "p control=0.05")
+    # Nothing is shown of groups that are alike, and the first file is not the only one with a limit.
+    alike = {**groups, "targ2": groups["targ1"]}
+    write("alike.jsonl", json.dumps(alike))
+    found = program(
+        "eval", "bias", "alike.jsonl", "flowers.jsonl", "-m", "static", "--fail-under", "p control=0.05"
+    )
     assert found.code == 1
+    assert "met: alike p control" in found.err
+    assert "missed: flowers p control" in found.err
     assert found.lines[0].split() == ["system", "d", "control", "|d|", "p", "p", "control"]
     assert "no d shows that an encoder is fair" in found.err
-    _, d, control, p, p_control = found.lines[1].split()
+    _, d, control, p, p_control = found.lines[2].split()
     assert float(d) > 1
     assert float(d) > float(control) > 0
     assert max(float(p), float(p_control)) < 0.05

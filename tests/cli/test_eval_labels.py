@@ -54,7 +54,7 @@ def test_scores_are_ranked_and_what_is_no_pair_is_named(program, write):
     found = evaluate(program, "sts", "--no-header", "scored.csv", "--fail-under", "spearman=0.99")
     assert found.code == 3
     assert "scored.csv:33: a text is blank" in found.err
-    assert "scored.csv:34: the score 'often' is no number" in found.err
+    assert "scored.csv:34: the score is no number; it is 'often'" in found.err
     assert "missed: static-minilm Spearman" in found.err
     assert "1 blank line left out" in found.err
     assert found.lines[0].split() == ["system", "Spearman", "Pearson", "p"]
@@ -70,6 +70,9 @@ def test_scores_are_ranked_and_what_is_no_pair_is_named(program, write):
     [
         (["sts"], "a,b,score\nx,y,3\n", "all 1 pairs have the same score"),
         (["sts", "--pairs", "a,b,grade"], "a,b,score\nx,y,3\nu,v,2\n", "in.csv:2: no field 'grade'"),
+        (["pairs"], "a,b,label\nx,y,2.5\nu,v,3\n", "graded scores: embedcli eval sts"),
+        (["pairs"], "a,b,label\nx,\0,1\n", "in.csv: binary, holds NUL bytes\nhint: --text"),
+        (["cluster"], "a,label\nx,\0,1\n", "in.csv: binary, holds NUL bytes\nhint: --text"),
         (["pairs", "--pairs", "a,b"], "", "not the names of three fields"),
         (
             ["cluster", "--column", "a"],
@@ -115,7 +118,7 @@ def test_labels_are_found_and_clusters_agree_with_them(program, write):
         "--train",
         "train.csv",
         "--shots",
-        "2",
+        "2,7",
         "--draws",
         "1",
         "--per-query",
@@ -124,11 +127,13 @@ def test_labels_are_found_and_clusters_agree_with_them(program, write):
     assert done.code == 3
     assert "test.csv:53: no label in field 'topic'" in done.err
     assert "1 blank record left out" in done.err
+    assert "--shots 7: no label has more than 6 to learn from: all are taken" in done.err
+    assert "--shots 2" not in done.err
     found = figures(done)
     assert [*dict.fromkeys(system for system, _ in found)] == ["logistic", "knn", "mean", "bag of words"]
     assert found["mean", "accuracy@2"]["value"] > 0.8
     assert found["mean", "accuracy@2"]["queries"] == 50
-    assert len((program.folder / "items.tsv").read_text().splitlines()) == 1 + 4 * 50
+    assert len((program.folder / "items.tsv").read_text().splitlines()) == 1 + 2 * 4 * 50
     clustered = evaluate(program, "cluster", *options)
     assert clustered.code == 3
     found = figures(clustered)

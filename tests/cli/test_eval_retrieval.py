@@ -106,6 +106,14 @@ def test_an_index_is_measured_as_it_is_and_limits_give_the_exit_code(program, co
         assert found.err.splitlines()[-2 if "hint" in found.err else -1].endswith(message)
 
 
+def test_one_query_has_no_interval(program, write):
+    write("me.trec", "q1 Q0 dog 1 0.5 me\n")
+    write("qrels", "q1 0 dog 1\n")
+    found = retrieval(program, "--run", "me.trec", "--qrels", "qrels").ok()
+    assert b"[" not in found.out
+    assert found.err.splitlines()[-1].endswith(": 1 query")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

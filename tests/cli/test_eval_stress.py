@@ -25,6 +25,13 @@ def test_probes_have_a_bag_of_words_and_chance_beside_them(program, write):
     assert own.objects[0]["queries"] == 30
 
 
+def test_named_texts_have_to_be_there_whatever_is_probed(program, write):
+    write("blank.txt", "\n \n")
+    found = program("eval", "stress", "blank.txt", "-m", "static", "--probe", "negation")
+    assert (found.code, found.out) == (2, b"")
+    assert found.err.splitlines()[0] == "embedcli: no text in the input"
+
+
 def test_no_vector_ranks_every_pair_first_and_words_do(program):
     folder = program.folder / "limit"
     folder.mkdir()

@@ -108,6 +108,15 @@ def count_alone(texts: LabelledTexts) -> int:
     return int((np.bincount(texts.targets) == 1).sum())
 
 
+def most_examples(asked: LabelledTexts, train: LabelledTexts | None, seed: int) -> int:
+    """Return how many texts of one label there are at most to learn from, in any fold."""
+    import numpy as np
+
+    learnt = asked if train is None else train
+    splits = _splits(asked.targets, None if train is None else len(train.texts), seed)
+    return max(int(np.bincount(learnt.targets[split.pool]).max(initial=0)) for split in splits)
+
+
 def parse_shots(typed: str) -> tuple[int | None, ...]:
     """Return the numbers of examples that `1,4,all` means; None for all.
 

@@ -9,6 +9,8 @@ from embedcli.errors import UsageError
 from embedcli.tasks.evaluate.measured import difference_p
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from embedcli.reports import Evaluation, Measurement
 
 
@@ -57,6 +59,15 @@ def parse_gate(text: str) -> Gate:
     return Gate(system or None, metric, least)
 
 
+def for_each_system(gates: Sequence[Gate], systems: Sequence[str]) -> tuple[Gate, ...]:
+    """Return gates of which one without a system holds for each: no system is the first among others."""
+    return tuple(
+        gate._replace(system=system)
+        for gate in gates
+        for system in (systems if gate.system is None else (gate.system,))
+    )
+
+
 def judge(evaluation: Evaluation, gate: Gate) -> Verdict:
     """Return whether a figure reaches the least that is wanted; one without a value does not.
 
@@ -64,6 +75,8 @@ def judge(evaluation: Evaluation, gate: Gate) -> Verdict:
         UsageError: There is no such system or measure.
     """
     found = measurement_of(evaluation, gate.system, gate.metric)
+    if math.isnan(found.value):
+        return Verdict(is_met=False, reason=f"{found.system} {found.metric} has no value")
     is_met = found.value >= gate.least
     sign = ">=" if is_met else "<"
     return Verdict(is_met, f"{found.system} {found.metric} {found.value:.4f} {sign} {gate.least:g}")
@@ -89,14 +102,24 @@ def judge_against(evaluation: Evaluation, saved: Evaluation, gate: Gate | None =
     now = measurement_of(evaluation, gate and gate.system, gate.metric if gate else evaluation.metrics[0])
     system = now.system if now.system in saved.systems else None
     then = measurement_of(saved, system, now.metric)
+    if now.values is None and now.resampled is None:
+        raise UsageError(
+            f"--no-worse-than: eval {evaluation.task} has nothing that could be tested"
+            if all(each.values is None and each.resampled is None for each in evaluation.measurements)
+            else f"--no-worse-than: {now.metric} is nothing that could be tested",
+            hint="--fail-under METRIC=VALUE",
+        )
     now_common, then_common = _common(evaluation, now, saved, then)
+    # A value that cannot be told is not good enough.
+    for each, whose in ((now_common, ""), (then_common, "saved ")):
+        if not math.isfinite(each.value):
+            return Verdict(is_met=bool(whose), reason=f"{whose}{each.system} {each.metric} has no value")
     p = difference_p(now_common, then_common)
     if p is None:
         raise UsageError(f"--no-worse-than: {now.metric} was saved without what a test needs")
     is_met = not (now_common.value < then_common.value and p < SIGNIFICANT)
     both = f"{now.system} {now.metric} {now_common.value:.4f}, saved {then.system} {then_common.value:.4f}"
-    # A value that cannot be told is not good enough.
-    return Verdict(is_met and math.isfinite(now.value), f"{both}, p {p:.3g}")
+    return Verdict(is_met, f"{both}, p {p:.3g}")
 
 
 def measurement_of(evaluation: Evaluation, system: str | None, metric: str) -> Measurement:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 from embedcli.reports import Figure, Measurement
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
     Rows = npt.NDArray[np.int64]
+
+_LEAST_ITEMS: Final = 2
+"""Of fewer, all resamples are the same: they say nothing of how sure a figure is."""
 
 
 def mean_measurements(system: str, values: Mapping[str, Doubles], seed: int) -> list[Measurement]:
@@ -33,10 +37,11 @@ def mean_measurements(system: str, values: Mapping[str, Doubles], seed: int) -> 
     if not values or not len(next(iter(values.values()))):
         return [Measurement(system, metric, float("nan")) for metric in values]
     means = resampled_means(np.stack(list(values.values())).astype(np.float64), seed)
-    return [
-        Measurement(system, metric, float(own.mean()), *mean_interval(own, resampled), own, resampled)
-        for (metric, own), resampled in zip(values.items(), means, strict=True)
-    ]
+    found = []
+    for (metric, own), resampled in zip(values.items(), means, strict=True):
+        low, high = mean_interval(own, resampled) if len(own) >= _LEAST_ITEMS else (None, None)
+        found.append(Measurement(system, metric, float(own.mean()), low, high, own, resampled))
+    return found
 
 
 def statistic_measurements(
@@ -62,7 +67,7 @@ def statistic_measurements(
             continue
         resampled = resampled_statistic(statistic, count, seed)
         value = statistic(np.arange(count))
-        low, high = percentile_interval(resampled)
+        low, high = percentile_interval(resampled) if count >= _LEAST_ITEMS else (None, None)
         found.append(Measurement(system, metric, value, low, high, None, resampled))
     return found
 
@@ -71,10 +76,12 @@ def difference_p(one: Measurement, other: Measurement, seed: int = 0) -> float |
     """Return how likely chance alone makes two measurements of the same items differ as much.
 
     A measure that is a mean is tested by swapping the systems item by item, another by its resamples; None
-    where there are neither.
+    where there are neither, or where one of them has no value.
     """
     from embedcli.vectors.resampling import permutation_p, resampled_p
 
+    if not (math.isfinite(one.value) and math.isfinite(other.value)):
+        return None
     if one.values is not None and other.values is not None:
         return permutation_p(one.values, other.values, seed)
     if one.resampled is not None and other.resampled is not None:

@@ -60,10 +60,13 @@ def read_saved(path: Path) -> Evaluation:
         raise InputError(f"{path}: {error.strerror}") from error
     try:
         found = json.loads(content) if len(content) <= MAX_BYTES else None
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise InputError(f"{path}: no saved evaluation", hint="embedcli eval … --save FILE writes one")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise InputError(f"{path}: no saved evaluation", hint="embedcli eval … --save FILE writes one")
+    try:
         return _evaluation(found)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: a damaged evaluation: {type(error).__name__}") from error
 
 

@@ -173,7 +173,7 @@ def test_pairs_are_read_from_fields_of_any_kind():
     ]
     with pytest.raises(InputError, match="p.csv:7: no field 'label'"):
         list(labelled_pairs([record(7, a="x", b="y")], ("a", "b", "label")))
-    with pytest.raises(InputError, match="p.csv:3: the label '0.5' is not 0 or 1"):
+    with pytest.raises(InputError, match="p.csv:3: the label is not 0 or 1, true or false; it is '0.5'"):
         list(labelled_pairs([record(3, a="x", b="y", same=0.5)], ("a", "b", "same")))
 
 

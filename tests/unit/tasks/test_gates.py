@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from embedcli.errors import InputError, MissingPathError, UsageError
-from embedcli.reports import Evaluation
+from embedcli.reports import Evaluation, Measurement
 from embedcli.tasks.evaluate.gates import Gate, judge, judge_against, parse_gate
-from embedcli.tasks.evaluate.measured import figures, mean_measurements, statistic_measurements
+from embedcli.tasks.evaluate.measured import difference_p, figures, mean_measurements, statistic_measurements
 from embedcli.tasks.evaluate.saved import read_saved, write_saved
 from embedcli.write.figures import write_figure_objects, write_figures, write_items
 
@@ -150,8 +150,9 @@ def test_damaged_runs_are_refused(change, tmp_path):
 def test_what_is_no_run_is_refused(content, tmp_path):
     path = tmp_path / "run.json"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="evaluation"):
+    with pytest.raises(InputError, match="no saved evaluation") as caught:
         read_saved(path)
+    assert "--save" in caught.value.hint
     with pytest.raises(MissingPathError):
         read_saved(tmp_path / "none")
     with pytest.raises(InputError, match="directory"):
@@ -172,7 +173,48 @@ def test_nothing_to_measure():
         "dense", {"AP": lambda _rows: 1.0}, 0, 0
     )
     assert [np.isnan(each.value) for each in found] == [True, True]
-    assert not judge(Evaluation("rank", (), "pairs", tuple(found)), Gate(None, "MRR", 0.0)).is_met
+    verdict = judge(Evaluation("rank", (), "pairs", tuple(found)), Gate(None, "MRR", 0.0))
+    assert verdict == (False, "dense MRR has no value")
+
+
+def undefined(value, metric="precision"):
+    """Return a measurement of three items with resamples, one of which has a value."""
+    resampled = np.full(2000, np.nan)
+    resampled[0] = 0.5
+    return Measurement("dense", metric, value, None, None, None, resampled)
+
+
+def of(*measurements, task="calibrate"):
+    return Evaluation(task, ("a", "b", "c"), "pairs", measurements)
+
+
+def test_without_a_value_there_is_no_p(tmp_path):
+    one, none = undefined(0.5), undefined(float("nan"))
+    assert difference_p(one, one) == 1.0
+    assert difference_p(one, none) is None
+    assert difference_p(none, one) is None
+    now, before = of(none), of(one)
+    assert judge_against(now, before) == (False, "dense precision has no value")
+    assert judge_against(before, saved(now, tmp_path)) == (True, "saved dense precision has no value")
+
+
+def test_what_nothing_could_test_is_said():
+    shape = Measurement("dense", "effective rank", 3.0)
+    found = of(shape, task="geometry")
+    with pytest.raises(UsageError, match="eval geometry has nothing that could be tested") as caught:
+        judge_against(found, found)
+    assert caught.value.hint == "--fail-under METRIC=VALUE"
+    mixed = of(shape, undefined(0.5))
+    with pytest.raises(UsageError, match="effective rank is nothing that could be tested"):
+        judge_against(mixed, mixed)
+
+
+def test_one_item_has_no_interval():
+    one = {"dense": np.ones(1)}
+    alone = mean_measurements("dense", one, 0) + statistic_measurements("dense", {"AP": lambda _: 1.0}, 1, 0)
+    assert [(each.value, each.low, each.high) for each in alone] == [(1.0, None, None)] * 2
+    two = mean_measurements("dense", {"MRR": np.ones(2)}, 0)
+    assert (two[0].low, two[0].high) == (1.0, 1.0)
 
 
 def test_written_figures():

@@ -6,7 +6,7 @@ import pytest
 
 from embedcli.datatypes import Record
 from embedcli.errors import InputError
-from embedcli.tasks.judged_pairs import PairReader, item_ids, read_label, read_score
+from embedcli.tasks.judged_pairs import GradedError, PairReader, item_ids, read_label, read_score
 
 
 def record(line, *cells, path="p.csv"):
@@ -28,7 +28,7 @@ def test_what_is_no_pair_is_named_once_there_is_one():
     assert found == [("x", "y", 1.5), ("u", "v", 3.0)]
     assert blank == 1
     assert problems == [
-        "p.csv:1: the score 'bad' is no number",
+        "p.csv:1: the score is no number; it is 'bad'",
         "p.csv:4: a text is blank",
         "p.csv:5: field 'score' is neither text nor number",
         "p.csv:6: no field 'score'",
@@ -52,7 +52,7 @@ def test_scores_are_finite_numbers(word):
 
 def test_labels_are_yes_or_no():
     assert [read_label(word) for word in ("0", "1", " True", "FALSE", "1.0")] == [0, 1, 1, 0, 1]
-    with pytest.raises(ValueError, match=r"the label '2' is not 0 or 1"):
+    with pytest.raises(ValueError, match=r"not 0 or 1, true or false; it is '2'"):
         read_label("2")
 
 
@@ -60,3 +60,11 @@ def test_ids_are_all_different():
     rows = [record(1, "x"), record(1, "y", path="q.csv")]
     assert item_ids(rows) == ("p.csv:1", "q.csv:1")
     assert item_ids(rows[:1]) == ("1",)
+
+
+def test_numbers_that_are_no_labels_are_scores():
+    with pytest.raises(GradedError):
+        read_label("2.5")
+    with pytest.raises(ValueError, match="it is 'yes'") as caught:
+        read_label("yes")
+    assert not isinstance(caught.value, GradedError)
