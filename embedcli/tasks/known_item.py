@@ -116,7 +116,7 @@ def measure(ranks: Sequence[tuple[str, npt.NDArray[np.int64]]]) -> list[Measured
     The same resamples serve all systems, drawn from a fixed seed: two equal runs give equal intervals.
 
     Args:
-        ranks: By system, shape (n,); gains are over the first.
+        ranks: By system, shape (n,), n at least 2; gains are over the first.
     """
     from embedcli.tasks.evaluate.measured import mean_measurements
     from embedcli.vectors.ranking_measures import RankingMetric, own_rank_values

@@ -104,7 +104,7 @@ def test_items_are_spread_over_the_texts_and_no_document_is_there_twice() -> Non
     assert [item.query[-3:-1].strip() for item in find_items(texts, 4)] == ["0", "25", "50", "75"]
 
 
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=60))
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=60))
 def test_figures_are_means_within_their_intervals(ranks: list[int]) -> None:
     own = np.array(ranks)
     better = np.ones_like(own)
